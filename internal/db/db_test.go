@@ -1,0 +1,59 @@
+package db
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"path/filepath"
+	"testing"
+)
+
+func TestPlaceholders(t *testing.T) {
+	const q = "SELECT '?' FROM t WHERE a = ? AND b IN (?,?)"
+	if got := Postgres.bind(q); got != "SELECT '?' FROM t WHERE a = $1 AND b IN ($2,$3)" {
+		t.Error(got)
+	}
+	if SQLite.bind(q) != q || Marks(3) != "?,?,?" || Marks(0) != "NULL" {
+		t.Error("changed")
+	}
+}
+
+func TestAPasswordIsNotPrinted(t *testing.T) {
+	if got := redact("postgres://u:hunter2@h/db"); got != "postgres://u:xxxxx@h/db" {
+		t.Error(got)
+	}
+}
+
+func TestSQLiteReadersCannotWriteAndAFailedTxLeavesNothing(t *testing.T) {
+	ctx := context.Background()
+	c := Default()
+	c.URL = "sqlite:" + filepath.Join(t.TempDir(), "a folder with ?", "x.db")
+	d, err := Open(ctx, c, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	if _, err := d.read.Exec("INSERT INTO settings VALUES ('a', 'b')"); err == nil {
+		t.Error("a reader wrote")
+	}
+	boom := errors.New("boom")
+	err = d.Tx(ctx, func(tx *Tx) error {
+		if _, err := tx.Exec(ctx, "INSERT INTO settings VALUES (?, ?)", "a", "b"); err != nil {
+			t.Error(err)
+		}
+		return boom
+	})
+	if !errors.Is(err, boom) {
+		t.Fatal(err)
+	}
+	var n int
+	if err := d.QueryRow(ctx, "SELECT COUNT(*) FROM settings").Scan(&n); err != nil || n != 0 {
+		t.Fatal(n, err)
+	}
+	for range 2 {
+		_, err = d.Exec(ctx, "INSERT INTO settings VALUES (?, ?)", "a", "b")
+	}
+	if !IsUnique(err) {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,83 @@
+package db
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	_ "github.com/jackc/pgx/v5/stdlib" // the driver "pgx"
+	"github.com/pressly/goose/v3"
+	_ "modernc.org/sqlite" // the driver "sqlite"
+)
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+// openSQLite opens one connection that writes and a pool of readers that cannot. WAL lets them work at once.
+func openSQLite(c Config) (*DB, error) {
+	path := strings.TrimPrefix(c.URL, "sqlite:")
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return nil, fmt.Errorf("create the database's folder: %w", err)
+	}
+	pragmas := []string{"busy_timeout(" + strconv.FormatInt(c.Timeout.Milliseconds(), 10) + ")", "journal_mode(WAL)", "synchronous(NORMAL)", "foreign_keys(ON)", "cache_size(-8000)"}
+	write, err := sql.Open("sqlite", sqliteDSN(path, "immediate", pragmas))
+	if err != nil {
+		return nil, err
+	}
+	write.SetMaxOpenConns(1)
+	read, err := sql.Open("sqlite", sqliteDSN(path, "deferred", append(pragmas, "query_only(ON)")))
+	if err != nil {
+		write.Close()
+		return nil, err
+	}
+	read.SetMaxOpenConns(c.MaxConnections)
+	read.SetMaxIdleConns(2)
+	return &DB{engine: SQLite, write: write, read: read}, nil
+}
+
+func sqliteDSN(path, lock string, pragmas []string) string {
+	q := url.Values{"_pragma": pragmas, "_txlock": {lock}}
+	return (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath(), RawQuery: q.Encode()}).String()
+}
+
+func openPostgres(c Config) (*DB, error) {
+	pool, err := sql.Open("pgx", c.URL)
+	if err != nil {
+		return nil, err
+	}
+	pool.SetMaxOpenConns(c.MaxConnections)
+	pool.SetMaxIdleConns(c.MaxConnections)
+	pool.SetConnMaxIdleTime(5 * time.Minute)
+	return &DB{engine: Postgres, write: pool, read: pool}, nil
+}
+
+// migrate applies what is missing. On PostgreSQL a session lock keeps two starting processes apart.
+func (d *DB) migrate(ctx context.Context) error {
+	files, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return err
+	}
+	dialect, options := goose.DialectSQLite3, []goose.ProviderOption{}
+	if d.engine == Postgres {
+		dialect = goose.DialectPostgres
+		locker, err := sessionLocker()
+		if err != nil {
+			return err
+		}
+		options = append(options, goose.WithSessionLocker(locker))
+	}
+	provider, err := goose.NewProvider(dialect, d.write, files, options...)
+	if err != nil {
+		return err
+	}
+	_, err = provider.Up(ctx)
+	return err
+}
