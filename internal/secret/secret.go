@@ -5,6 +5,7 @@ import (
 	"crypto/subtle"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 )
 
@@ -47,26 +48,32 @@ func (v Value) GoString() string             { return v.String() }
 func (v Value) Format(f fmt.State, _ rune)   { fmt.Fprint(f, v.String()) }
 func (v Value) MarshalText() ([]byte, error) { return []byte(v.String()), nil }
 
-// UnmarshalText reads a reference: env:NAME or file:PATH. Anything else is refused without being repeated, because
-// it is probably a secret written into a file that goes to git.
+// UnmarshalText takes a reference: env:NAME or file:PATH. Anything else is refused without being repeated, because
+// it is probably a secret written into a file that goes to git. Resolve reads what the reference names.
 func (v *Value) UnmarshalText(b []byte) error {
 	ref := strings.TrimSpace(string(b))
-	switch {
-	case ref == "":
-		*v = Value{}
-		return nil
-	case strings.HasPrefix(ref, "env:"):
-		name := strings.TrimPrefix(ref, "env:")
-		*v = Value{ref: ref, text: os.Getenv(name)}
-		return nil
-	case strings.HasPrefix(ref, "file:"):
-		*v = Value{ref: ref}
-		text, err := os.ReadFile(strings.TrimPrefix(ref, "file:"))
+	if ref != "" && !strings.HasPrefix(ref, "env:") && !strings.HasPrefix(ref, "file:") {
+		return fmt.Errorf("a secret is written as env:NAME or file:PATH, never in the file itself")
+	}
+	*v = Value{ref: ref}
+	return nil
+}
+
+// Resolve reads the secret that the reference names; a relative path is relative to dir. A variable that is not set
+// leaves the secret empty, which the one who needs it reports.
+func (v *Value) Resolve(dir string) error {
+	if name, ok := strings.CutPrefix(v.ref, "env:"); ok {
+		v.text = os.Getenv(name)
+	}
+	if path, ok := strings.CutPrefix(v.ref, "file:"); ok {
+		if !filepath.IsAbs(path) {
+			path = filepath.Join(dir, path)
+		}
+		text, err := os.ReadFile(path)
 		if err != nil {
-			return fmt.Errorf("secret %s cannot be read: %w", ref, err)
+			return fmt.Errorf("secret %s cannot be read: %w", v.ref, err)
 		}
 		v.text = strings.TrimRight(string(text), "\r\n")
-		return nil
 	}
-	return fmt.Errorf("a secret is written as env:NAME or file:PATH, never in the file itself")
+	return nil
 }

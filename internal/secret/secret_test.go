@@ -26,11 +26,12 @@ func TestASecretNeverPrints(t *testing.T) {
 
 func TestReferences(t *testing.T) {
 	t.Setenv("AIRFIELD_TEST_SECRET", "abc")
-	file := filepath.Join(t.TempDir(), "k")
+	dir := t.TempDir()
+	file := filepath.Join(dir, "k")
 	os.WriteFile(file, []byte("def\n"), 0o600)
-	for ref, want := range map[string]string{"env:AIRFIELD_TEST_SECRET": "abc", "file:" + file: "def", "env:AIRFIELD_UNSET": "", "": ""} {
+	for ref, want := range map[string]string{"env:AIRFIELD_TEST_SECRET": "abc", "file:" + file: "def", "file:k": "def", "env:AIRFIELD_UNSET": "", "": ""} {
 		var v Value
-		if err := v.UnmarshalText([]byte(ref)); err != nil || v.Reveal() != want || v.String() != ref {
+		if err := v.UnmarshalText([]byte(ref)); err != nil || v.Resolve(dir) != nil || v.Reveal() != want || v.String() != ref {
 			t.Errorf("%s: %q %v %s", ref, v.Reveal(), err, v)
 		}
 	}
@@ -39,7 +40,7 @@ func TestReferences(t *testing.T) {
 	if err == nil || strings.Contains(err.Error(), "sk-literal") {
 		t.Fatalf("a literal must be refused without repeating it: %v", err)
 	}
-	if v.UnmarshalText([]byte("file:/no/such")) == nil {
+	if v.UnmarshalText([]byte("file:/no/such")) != nil || v.Resolve("") == nil {
 		t.Error("a missing file is an error")
 	}
 }
