@@ -1,0 +1,179 @@
+// Package gateway is one call's way: route, attempt, relay, settle, record. The doors (api) bring it calls from
+// outside, ingestion and retrieval call it in process; every one of them goes the same way and leaves a row.
+package gateway
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"net/url"
+	"slices"
+	"time"
+
+	"airfield/internal/llm"
+	"airfield/internal/money"
+	"airfield/internal/secret"
+)
+
+// Config says which models there are and who serves them.
+type Config struct {
+	Providers map[string]ProviderConfig `yaml:"providers" json:"providers" doc:"The upstreams, by a name of your choice."`
+	Models    map[string]ModelConfig    `yaml:"models" json:"models" doc:"The models that callers may ask for, by the name they use."`
+}
+
+// ProviderConfig is one upstream.
+type ProviderConfig struct {
+	Kind            string            `yaml:"kind" json:"kind" doc:"What it speaks: openai for every OpenAI-compatible endpoint, or builtin."`
+	BaseURL         string            `yaml:"base_url" json:"base_url" doc:"Where it is, up to and including the version: https://api.openai.com/v1."`
+	APIKey          secret.Value      `yaml:"api_key" json:"api_key" doc:"The key it asks for, as env:NAME or file:PATH; left out for endpoints without one."`
+	Headers         map[string]string `yaml:"headers" json:"headers" doc:"Further headers sent with every request."`
+	PriceList       string            `yaml:"price_list" json:"price_list" doc:"The provider whose prices apply; by default the one of this name."`
+	OmitStreamUsage bool              `yaml:"omit_stream_usage" json:"omit_stream_usage" doc:"Do not ask for usage on streams, for endpoints that refuse stream_options; tokens are then estimated."`
+	Timeouts        Timeouts          `yaml:"timeouts" json:"timeouts" doc:"How long its parts of a call may take."`
+}
+
+// Timeouts bounds one call. Zero means the default.
+type Timeouts struct {
+	Connect       time.Duration `yaml:"connect" json:"connect" doc:"The longest to connect, TLS included."`
+	FirstByte     time.Duration `yaml:"first_byte" json:"first_byte" doc:"The longest from sending a request to the header of the answer; without streaming that is the whole generation."`
+	BetweenChunks time.Duration `yaml:"between_chunks" json:"between_chunks" doc:"The longest silence inside an answer."`
+	Total         time.Duration `yaml:"total" json:"total" doc:"The longest a call may take at this provider, over everything."`
+}
+
+// ModelConfig is one model under the name callers use.
+type ModelConfig struct {
+	Tier        string             `yaml:"tier" json:"tier" doc:"Its cost tier: economy, standard or premium."`
+	Dimensions  int                `yaml:"dimensions" json:"dimensions" doc:"The length of its vectors, for an embedding model."`
+	Deployments []DeploymentConfig `yaml:"deployments" json:"deployments" doc:"Who serves it, in the order in which they are tried."`
+}
+
+// DeploymentConfig is one provider's endpoint for a model.
+type DeploymentConfig struct {
+	Provider string       `yaml:"provider" json:"provider" doc:"A name from providers."`
+	Model    string       `yaml:"model" json:"model" doc:"The provider's name of the model; by default the same."`
+	Prices   *PriceConfig `yaml:"prices" json:"prices" doc:"What it charges, where that differs from the price list."`
+}
+
+// PriceConfig is what a deployment charges, in dollars per million tokens.
+type PriceConfig struct {
+	Input      money.Nanos `yaml:"input" json:"input" doc:"Tokens that go in."`
+	CacheRead  money.Nanos `yaml:"cache_read" json:"cache_read" doc:"Tokens read from the provider's cache; by default as input."`
+	CacheWrite money.Nanos `yaml:"cache_write" json:"cache_write" doc:"Tokens written to the provider's cache; by default as input."`
+	Output     money.Nanos `yaml:"output" json:"output" doc:"Tokens that come out."`
+	Reasoning  money.Nanos `yaml:"reasoning" json:"reasoning" doc:"Reasoning tokens; by default as output."`
+}
+
+func (p PriceConfig) price(id string) llm.Price {
+	return llm.Price{
+		ID: id, Input: money.PerMillion(p.Input), CacheRead: money.PerMillion(p.CacheRead), CacheWrite: money.PerMillion(p.CacheWrite),
+		Output: money.PerMillion(p.Output), Reasoning: money.PerMillion(p.Reasoning),
+	}
+}
+
+// The builtin models are always there, with no network and no key.
+const (
+	Builtin       = "builtin"
+	BuiltinEmbed  = "builtin-embed"
+	BuiltinAnswer = "builtin-answer"
+)
+
+// Default has the builtin provider and its two models.
+func Default() Config { return Config{}.complete() }
+
+// complete returns the configuration with the builtin models and every default filled in; c is left as it is.
+func (c Config) complete() Config {
+	full := Config{Providers: map[string]ProviderConfig{Builtin: {Kind: Builtin}}, Models: map[string]ModelConfig{
+		BuiltinEmbed:  {Tier: "economy", Dimensions: 384, Deployments: []DeploymentConfig{{Provider: Builtin, Model: BuiltinEmbed}}},
+		BuiltinAnswer: {Tier: "economy", Deployments: []DeploymentConfig{{Provider: Builtin, Model: BuiltinAnswer}}},
+	}}
+	maps.Copy(full.Providers, c.Providers)
+	maps.Copy(full.Models, c.Models)
+	for name, p := range full.Providers {
+		p.Timeouts = p.Timeouts.complete()
+		if p.PriceList == "" {
+			p.PriceList = name
+		}
+		full.Providers[name] = p
+	}
+	for name, m := range full.Models {
+		m.Deployments = slices.Clone(m.Deployments)
+		for i := range m.Deployments {
+			if m.Deployments[i].Model == "" {
+				m.Deployments[i].Model = name
+			}
+		}
+		full.Models[name] = m
+	}
+	return full
+}
+
+func (t Timeouts) complete() Timeouts {
+	or := func(v *time.Duration, d time.Duration) {
+		if *v == 0 {
+			*v = d
+		}
+	}
+	or(&t.Connect, 10*time.Second)
+	or(&t.FirstByte, 2*time.Minute)
+	or(&t.BetweenChunks, time.Minute)
+	or(&t.Total, 10*time.Minute)
+	return t
+}
+
+// Check refuses what cannot work and warns about what is unwise. Which kinds exist is for the gateway to say, which
+// is given them.
+func (c Config) Check() (warnings []string, err error) {
+	c = c.complete()
+	var errs []error
+	refuse := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	for _, name := range slices.Sorted(maps.Keys(c.Providers)) {
+		p := c.Providers[name]
+		where := "providers." + name
+		if p.Kind == "" {
+			refuse("%s.kind is missing: openai for every OpenAI-compatible endpoint, or builtin", where)
+		}
+		if t := p.Timeouts; t.Connect < 0 || t.FirstByte < 0 || t.BetweenChunks < 0 || t.Total < 0 {
+			refuse("%s.timeouts must not be negative", where)
+		}
+		if p.Kind == Builtin {
+			continue
+		}
+		u, err := url.Parse(p.BaseURL)
+		switch {
+		case err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https"):
+			refuse("%s.base_url %q is not an http or https address, such as https://api.openai.com/v1", where, p.BaseURL)
+		case u.User != nil || u.RawQuery != "" || u.Fragment != "":
+			refuse("%s.base_url must have no user, query or fragment; keys go in api_key", where)
+		case u.Scheme == "http" && !p.APIKey.Empty() && u.Hostname() != "localhost" && u.Hostname() != "127.0.0.1" && u.Hostname() != "::1":
+			warnings = append(warnings, where+".base_url is http: the key and every text travel unencrypted")
+		}
+		if p.APIKey.Ref() != "" && p.APIKey.Empty() {
+			warnings = append(warnings, fmt.Sprintf("%s.api_key: %s is empty, requests go without a key", where, p.APIKey.Ref()))
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Models)) {
+		m := c.Models[name]
+		where := "models." + name
+		if name == "" {
+			refuse("models: a model needs a name")
+		}
+		if !slices.Contains([]string{"", "economy", "standard", "premium"}, m.Tier) {
+			refuse("%s.tier %q is not economy, standard or premium", where, m.Tier)
+		}
+		if m.Dimensions < 0 {
+			refuse("%s.dimensions must not be negative", where)
+		}
+		if len(m.Deployments) == 0 {
+			refuse("%s.deployments is empty: nobody serves it", where)
+		}
+		for i, d := range m.Deployments {
+			if _, ok := c.Providers[d.Provider]; !ok {
+				refuse("%s.deployments[%d].provider %q is not among the providers: %v", where, i, d.Provider, slices.Sorted(maps.Keys(c.Providers)))
+			}
+			if p := d.Prices; p != nil && (p.Input < 0 || p.Output < 0 || p.CacheRead < 0 || p.CacheWrite < 0 || p.Reasoning < 0) {
+				refuse("%s.deployments[%d].prices must not be negative", where, i)
+			}
+		}
+	}
+	return warnings, errors.Join(errs...)
+}

@@ -1,0 +1,94 @@
+package gateway
+
+import (
+	"context"
+	"io"
+	"log/slog"
+
+	"airfield/internal/llm"
+)
+
+// Provider is one kind of upstream, connected. It turns an attempt into one exchange and keeps nothing of it: which
+// deployment is tried, what is tried next, deadlines, prices and the log are the gateway's.
+type Provider interface {
+	// Send makes one exchange and returns when the answer's header is there, whatever its status. An error means that
+	// there is no answer; where the reason is known it is a fault (Upstream, Unavailable, Timeout). The exchange ends
+	// when ctx is done, also while the body is being read.
+	Send(ctx context.Context, a *Attempt) (*Response, error)
+	// Close gives back idle connections. Exchanges in flight go on.
+	Close() error
+}
+
+// Kind makes a provider of one kind from its configuration. The wiring gives the gateway a map of them by name.
+type Kind func(name string, c ProviderConfig, log *slog.Logger) (Provider, error)
+
+// Attempt is what a provider is asked to send. Nothing in it may be changed, and nothing kept after the response's
+// body is closed.
+type Attempt struct {
+	Surface     llm.Surface // which API the body speaks
+	Model       string      // the provider's name of the model; Body already says it
+	Stream      bool        // the caller wants server-sent events
+	Body        []byte      // the whole request as valid JSON in the shape of the surface
+	CallID      string
+	Traceparent string
+}
+
+// Response is a provider's answer in the shape of the attempt's surface: JSON, or server-sent events ended by [DONE].
+// An answer of status 400 and above is JSON of the form {"error":{"message":…,"type":…,"code":…}} where the provider has one.
+type Response struct {
+	Status      int
+	ContentType string
+	RetryAfter  string // the header of that name, as it came
+	RequestID   string // the provider's own id of the exchange
+	Stream      bool   // Body is server-sent events
+	Size        int64  // of Body, where it is known, else -1
+	Body        io.ReadCloser
+	Meter       Meter // reads what the answer used; used by one goroutine, for this answer alone
+}
+
+// Meter reads usage from an answer on its way to the caller. It must bear anything: an upstream's answer is not ours.
+type Meter interface {
+	// Event is shown the data of each server-sent event in turn and says what the gateway shall do with it. The bytes
+	// are valid only during the call.
+	Event(data []byte) Event
+	// Body is shown a whole answer, or, where it is too large to be kept, its last part with partial set.
+	Body(body []byte, partial bool)
+	// Reading is what was read until now.
+	Reading() Reading
+}
+
+// Event is what a server-sent event is to the gateway.
+type Event int
+
+const (
+	Content   Event = iota // passed on
+	UsageOnly              // carries usage and nothing else; passed on only to a caller who asked for it
+	Failure                // the provider's own error in mid-stream; passed on, and the call is broken
+	Done                   // the end as the provider marks it
+)
+
+// Reading is what a meter has read.
+type Reading struct {
+	Usage    llm.Usage // reported by the provider, or counted; Source is empty where nothing was found
+	Output   int64     // tokens of generated text seen, by Tokens: what is charged where no usage is reported
+	Finish   string    // why the generation ended, in the surface's words; empty while it has not
+	Problem  string    // the message of a Failure
+	Reported bool      // Usage holds numbers
+}
+
+// Known is the meter of a provider that knows beforehand what its answer uses: Reading is returned as it is.
+type Known struct{ Read Reading }
+
+// Event recognises the end mark and passes everything else on.
+func (k *Known) Event(data []byte) Event {
+	if string(data) == "[DONE]" {
+		return Done
+	}
+	return Content
+}
+
+// Body has nothing to learn.
+func (k *Known) Body([]byte, bool) {}
+
+// Reading returns what was known from the start.
+func (k *Known) Reading() Reading { return k.Read }
