@@ -51,8 +51,9 @@ type Meter interface {
 	// Event is shown the data of each server-sent event in turn and says what the gateway shall do with it. The bytes
 	// are valid only during the call.
 	Event(data []byte) Event
-	// Body is shown a whole answer, or, where it is too large to be kept, its last part with partial set.
-	Body(body []byte, partial bool)
+	// Body is shown a whole answer, or, where it is too large to be kept, its last part with partial set. An error says
+	// that a whole body is not an answer at all, torn or of another format; it is then not given to the caller.
+	Body(body []byte, partial bool) error
 	// Reading is what was read until now.
 	Reading() Reading
 }
@@ -69,11 +70,10 @@ const (
 
 // Reading is what a meter has read.
 type Reading struct {
-	Usage    llm.Usage // reported by the provider, or counted; Source is empty where nothing was found
-	Output   int64     // tokens of generated text seen, by Tokens: what is charged where no usage is reported
-	Finish   string    // why the generation ended, in the surface's words; empty while it has not
-	Problem  string    // the message of a Failure
-	Reported bool      // Usage holds numbers
+	Usage   llm.Usage // reported by the provider, or counted; Source is empty where nothing was found
+	Output  int64     // tokens of generated text seen until now, estimated: charged where no usage is reported
+	Finish  string    // why the generation ended, in the surface's words; empty while it has not
+	Problem string    // the message of a Failure
 }
 
 // Known is the meter of a provider that knows beforehand what its answer uses: Reading is returned as it is.
@@ -88,7 +88,7 @@ func (k *Known) Event(data []byte) Event {
 }
 
 // Body has nothing to learn.
-func (k *Known) Body([]byte, bool) {}
+func (k *Known) Body([]byte, bool) error { return nil }
 
 // Reading returns what was known from the start.
 func (k *Known) Reading() Reading { return k.Read }
