@@ -21,6 +21,9 @@ import (
 //go:embed migrations/*.sql
 var migrations embed.FS
 
+// Migrations are the schema's files, for tests that make a database once and copy it.
+func Migrations() fs.FS { return migrations }
+
 // openSQLite opens one connection that writes and a pool of readers that cannot. WAL lets them work at once.
 func openSQLite(c Config) (*DB, error) {
 	path := strings.TrimPrefix(c.URL, "sqlite:")
