@@ -1,0 +1,158 @@
+package ingest
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"airfield/internal/caller"
+	"airfield/internal/ingest/chunk"
+)
+
+// CollectionConfig is one entry of `collections` in airfield.yaml; a collection made through the API has one too.
+type CollectionConfig struct {
+	Description    string                  `yaml:"description" json:"description,omitempty" doc:"What the collection holds."`
+	EmbeddingModel string                  `yaml:"embedding_model" json:"embedding_model" doc:"The model that embeds its chunks."`
+	AnswerModel    string                  `yaml:"answer_model" json:"answer_model" doc:"The model that answers from it."`
+	Chunking       chunk.Config            `yaml:"chunking" json:"chunking" doc:"How its documents are cut."`
+	Defaults       Defaults                `yaml:"defaults" json:"defaults" doc:"Metadata of documents that bring none of their own."`
+	MetadataSchema map[string]any          `yaml:"metadata_schema" json:"metadata_schema,omitempty" doc:"A JSON Schema (2020-12) that every document's metadata must meet."`
+	Sources        map[string]SourceConfig `yaml:"sources" json:"sources,omitempty" doc:"Where its documents come from."`
+	MaxFileBytes   int64                   `yaml:"max_file_bytes" json:"max_file_bytes" doc:"The largest file it takes."`
+	KeepVersions   int                     `yaml:"keep_versions" json:"keep_versions" doc:"How many superseded versions of a document keep their bytes."`
+}
+
+// Defaults is metadata that applies where a document, its sidecar or its upload says nothing.
+type Defaults struct {
+	Tier         caller.Tier    `yaml:"tier" json:"tier,omitempty" doc:"The access tier: public, internal, confidential or restricted."`
+	BusinessUnit string         `yaml:"business_unit" json:"business_unit,omitempty" doc:"The business unit."`
+	Type         string         `yaml:"type" json:"type,omitempty" doc:"The document type."`
+	Tags         []string       `yaml:"tags" json:"tags,omitempty" doc:"Tags."`
+	Metadata     map[string]any `yaml:"metadata" json:"metadata,omitempty" doc:"Free fields."`
+}
+
+// SourceConfig is a place that is watched.
+type SourceConfig struct {
+	Folder         string        `yaml:"folder" json:"folder" doc:"A folder; relative ones are relative to airfield.yaml."`
+	Include        []string      `yaml:"include" json:"include,omitempty" doc:"Globs of paths to take, ** for any depth; all where empty."`
+	Exclude        []string      `yaml:"exclude" json:"exclude,omitempty" doc:"Globs of paths to leave out."`
+	Interval       time.Duration `yaml:"interval" json:"interval,omitempty" doc:"How often the whole folder is compared, besides being watched; 5m where empty."`
+	FollowSymlinks bool          `yaml:"follow_symlinks" json:"follow_symlinks,omitempty" doc:"Whether links that stay inside the folder are followed."`
+	Defaults       Defaults      `yaml:"defaults" json:"defaults" doc:"Metadata of its documents, before the collection's defaults."`
+}
+
+// DefaultCollection is a collection with the builtin models.
+func DefaultCollection() CollectionConfig {
+	return CollectionConfig{
+		EmbeddingModel: "builtin-embed", AnswerModel: "builtin-answer", Chunking: chunk.Default(),
+		Defaults: Defaults{Tier: caller.Internal}, MaxFileBytes: 200 << 20, KeepVersions: 5,
+	}
+}
+
+var nameShape = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,62}$`)
+
+// Check reports what is wrong or unwise.
+func (c CollectionConfig) Check() (warnings []string, err error) {
+	if c.EmbeddingModel == "" {
+		return nil, fmt.Errorf("embedding_model is missing")
+	}
+	if c.MaxFileBytes < 1 {
+		return nil, fmt.Errorf("max_file_bytes must be above zero")
+	}
+	if c.KeepVersions < 0 {
+		return nil, fmt.Errorf("keep_versions must not be negative")
+	}
+	if warnings, err = c.Chunking.Check(); err != nil {
+		return nil, fmt.Errorf("chunking: %w", err)
+	}
+	if _, err := compileSchema(c.MetadataSchema); err != nil {
+		return nil, fmt.Errorf("metadata_schema: %w", err)
+	}
+	if c.Defaults.Tier == caller.None {
+		return nil, fmt.Errorf("defaults.tier is missing: public, internal, confidential or restricted")
+	}
+	if err := c.Defaults.check(); err != nil {
+		return nil, fmt.Errorf("defaults: %w", err)
+	}
+	folders := map[string]string{}
+	for name, s := range c.Sources {
+		if !nameShape.MatchString(name) || slices.Contains(reservedSources, name) {
+			return nil, fmt.Errorf("sources.%s: use lower case letters, digits, dots and dashes, and none of %s", name, strings.Join(reservedSources, ", "))
+		}
+		if s.Folder == "" {
+			return nil, fmt.Errorf("sources.%s: folder is missing", name)
+		}
+		if s.Interval != 0 && s.Interval < time.Second {
+			return nil, fmt.Errorf("sources.%s: interval: at least 1s, not %s", name, s.Interval)
+		}
+		if err := s.Defaults.check(); err != nil {
+			return nil, fmt.Errorf("sources.%s: defaults: %w", name, err)
+		}
+		for _, glob := range slices.Concat(s.Include, s.Exclude) {
+			if _, err := Glob(glob); err != nil {
+				return nil, fmt.Errorf("sources.%s: %w", name, err)
+			}
+		}
+		folder := filepath.Clean(s.Folder)
+		if other, taken := folders[folder]; taken {
+			warnings = append(warnings, fmt.Sprintf("sources %s and %s watch the same folder: every file becomes two documents", min(name, other), max(name, other)))
+		}
+		folders[folder] = name
+	}
+	return warnings, nil
+}
+
+func (d Defaults) check() error {
+	if d.Tier < caller.None || d.Tier > caller.Restricted {
+		return fmt.Errorf("tier: %s is not an access tier", d.Tier)
+	}
+	for key := range d.Metadata {
+		if slices.Contains(standardFields, key) {
+			return fmt.Errorf("metadata.%s is a standard field: put it beside metadata, not in it", key)
+		}
+	}
+	_, err := ParseMetadata(d.Metadata)
+	return err
+}
+
+func (d Defaults) metadata() Metadata {
+	return Metadata{Tier: d.Tier, BusinessUnit: d.BusinessUnit, Type: d.Type, Tags: d.Tags, Fields: d.Metadata}
+}
+
+// compileSchema reads a JSON Schema; nil where there is none. References to anything outside it are refused.
+func compileSchema(schema map[string]any) (*jsonschema.Schema, error) {
+	if len(schema) == 0 {
+		return nil, nil
+	}
+	raw, err := json.Marshal(schema)
+	if err != nil {
+		return nil, err
+	}
+	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(raw))
+	if err != nil {
+		return nil, err
+	}
+	c := jsonschema.NewCompiler()
+	c.DefaultDraft(jsonschema.Draft2020)
+	c.AssertFormat()
+	c.UseLoader(jsonschema.SchemeURLLoader{})
+	if err := c.AddResource("metadata.json", doc); err != nil {
+		return nil, err
+	}
+	return c.Compile("metadata.json")
+}
+
+// The sources that no configuration may name.
+const (
+	SourceUpload = "upload"
+	SourceFiles  = "files"
+)
+
+var reservedSources = []string{SourceUpload, SourceFiles}
