@@ -8,14 +8,4 @@
 // that a reader that lost its place to damaged bytes finds the next record and cannot be fooled by a payload
 // that looks like one. Every Open begins a new segment: a position handed out before a crash or a power loss
 // never names a different record afterwards.
-//
-//	func Open(dir string, c Config, log *slog.Logger) (*Journal, error)
-//	func (j *Journal) Append(record []byte) error
-//	func (j *Journal) Reader(from Position) *Reader
-//	func (j *Journal) Trim(upTo Position) error
-//	func (j *Journal) Stats() Stats
-//	func OpenReader(dir string, log *slog.Logger) (*Archive, error)
-//	func (r *Reader) Next(ctx) (record []byte, next Position, err error)
-//	func (r *Reader) TryNext() (record []byte, next Position, ok bool, err error)
-//	func (r *Reader) ReadBatch(ctx, max int) (records [][]byte, next Position, err error)
 package journal
