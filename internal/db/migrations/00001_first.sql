@@ -51,6 +51,7 @@ CREATE TABLE collections (
     sequence      BIGINT NOT NULL DEFAULT 0,  -- of the newest row in changes
     created_at    BIGINT NOT NULL,
     updated_at    BIGINT NOT NULL,
+    missing_since BIGINT,                     -- owned by airfield.yaml and no longer in it
     deleted_at    BIGINT
 );
 CREATE UNIQUE INDEX collections_name ON collections (name) WHERE deleted_at IS NULL;
@@ -124,6 +125,8 @@ CREATE TABLE versions (
     bucket_key     TEXT NOT NULL,
     bucket_version TEXT NOT NULL,
     metadata       TEXT NOT NULL DEFAULT '{}', -- as given with this version, before defaults
+    extracted      TEXT NOT NULL DEFAULT '{}', -- metadata found in the bytes
+    derived        BIGINT NOT NULL DEFAULT 0,  -- the bucket may hold its extracted blocks
     pages          BIGINT NOT NULL DEFAULT 0,
     partial        BIGINT NOT NULL DEFAULT 0,
     warnings       TEXT NOT NULL DEFAULT '[]',
@@ -132,6 +135,7 @@ CREATE TABLE versions (
 );
 CREATE UNIQUE INDEX versions_number ON versions (document_id, number);
 CREATE INDEX versions_state ON versions (collection_id, state);
+CREATE INDEX versions_derived ON versions (state) WHERE derived = 1;
 
 -- The only truth of progress: the step to do next, who does it, and what went wrong.
 CREATE TABLE runs (
@@ -141,9 +145,10 @@ CREATE TABLE runs (
     document_id   TEXT NOT NULL,
     version_id    TEXT NOT NULL DEFAULT '',
     state         TEXT NOT NULL,              -- waiting, running, done, dead, cancelled
-    step          TEXT NOT NULL,              -- extract, validate, chunk, embed, store
+    step          TEXT NOT NULL,              -- extract, validate, chunk, embed, store; of a purge: index, rows, bytes, proof
     priority      BIGINT NOT NULL DEFAULT 0,
-    attempts      BIGINT NOT NULL DEFAULT 0,  -- of this step
+    attempts      BIGINT NOT NULL DEFAULT 0,  -- of this step that failed
+    crashes       BIGINT NOT NULL DEFAULT 0,  -- of this step whose worker was not heard of again
     leased_by     TEXT NOT NULL DEFAULT '',
     leased_until  BIGINT NOT NULL DEFAULT 0,
     due_at        BIGINT NOT NULL,
@@ -269,9 +274,11 @@ CREATE TABLE calls (
     degraded           TEXT NOT NULL,
     request_bytes      BIGINT NOT NULL,
     response_bytes     BIGINT NOT NULL,
-    attempts           TEXT NOT NULL
+    attempts           TEXT NOT NULL,
+    recorded_at        BIGINT NOT NULL        -- when the row was written, which is after the end: the order to follow it in
 );
 CREATE INDEX calls_started ON calls (started_at);
+CREATE INDEX calls_recorded ON calls (recorded_at);
 CREATE INDEX calls_trace ON calls (trace_id);
 
 CREATE TABLE spans (
@@ -321,7 +328,7 @@ CREATE TABLE usage_hourly (
     output_tokens      BIGINT NOT NULL,
     reasoning_tokens   BIGINT NOT NULL,
     nanos_usd          BIGINT NOT NULL,
-    latency            TEXT NOT NULL,         -- exponential histogram, scale 3, of microseconds: {"bucket":count}
+    latency            TEXT NOT NULL,         -- exponential histogram, scale 6, of microseconds: {"bucket":count}
     PRIMARY KEY (hour, environment, business_unit, workflow, surface, model, deployment)
 );
 
@@ -332,7 +339,17 @@ CREATE TABLE journal_positions (
     updated_at BIGINT NOT NULL
 );
 
+-- Calls that were admitted in a journal before its position and have not ended: in flight, or cut by a crash.
+CREATE TABLE calls_open (
+    call_id    TEXT PRIMARY KEY,
+    journal_id TEXT NOT NULL,
+    segment    BIGINT NOT NULL,               -- of the journal, in which the call was admitted
+    admission  BYTEA NOT NULL                 -- its record
+);
+CREATE INDEX calls_open_journal ON calls_open (journal_id);
+
 -- +goose Down
+DROP TABLE calls_open;
 DROP TABLE journal_positions;
 DROP TABLE usage_hourly;
 DROP TABLE ledger;

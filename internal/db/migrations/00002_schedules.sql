@@ -1,0 +1,9 @@
+-- +goose Up
+-- When each schedule last began a period: whoever moves it forward enqueues the period's job in the same transaction.
+CREATE TABLE schedules (
+    name    TEXT PRIMARY KEY,
+    last_at BIGINT NOT NULL
+);
+
+-- +goose Down
+DROP TABLE schedules;
