@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgxpool"
+
 	"airfield/internal/fault"
 )
 
@@ -18,7 +20,8 @@ import (
 type DB struct {
 	engine Engine
 	write  *sql.DB
-	read   *sql.DB // the same as write on PostgreSQL
+	read   *sql.DB       // the same as write on PostgreSQL
+	pool   *pgxpool.Pool // beneath write on PostgreSQL
 	log    *slog.Logger
 }
 
@@ -89,6 +92,9 @@ func (d *DB) Engine() Engine { return d.engine }
 // SQL gives the pool that writes, for the job queue, which speaks to the driver itself.
 func (d *DB) SQL() *sql.DB { return d.write }
 
+// Pool gives the same connections to what speaks PostgreSQL itself, the job queue; nil on SQLite.
+func (d *DB) Pool() *pgxpool.Pool { return d.pool }
+
 // Ping reports whether the database answers.
 func (d *DB) Ping(ctx context.Context) error { return d.read.PingContext(ctx) }
 
@@ -97,6 +103,9 @@ func (d *DB) Close() error {
 	err := d.write.Close()
 	if d.read != d.write {
 		err = errors.Join(d.read.Close(), err)
+	}
+	if d.pool != nil {
+		d.pool.Close()
 	}
 	return err
 }
@@ -109,80 +118,6 @@ func (d *DB) Query(ctx context.Context, query string, args ...any) (*sql.Rows, e
 // QueryRow reads one row outside a transaction.
 func (d *DB) QueryRow(ctx context.Context, query string, args ...any) *sql.Row {
 	return d.read.QueryRowContext(ctx, d.engine.bind(query), args...)
-}
-
-// Tx is a write transaction.
-type Tx struct {
-	*sql.Tx
-	engine Engine
-}
-
-// Query reads rows inside the transaction.
-func (t *Tx) Query(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
-	return t.Tx.QueryContext(ctx, t.engine.bind(query), args...)
-}
-
-// QueryRow reads one row inside the transaction.
-func (t *Tx) QueryRow(ctx context.Context, query string, args ...any) *sql.Row {
-	return t.Tx.QueryRowContext(ctx, t.engine.bind(query), args...)
-}
-
-// Exec writes, and returns how many rows were affected.
-func (t *Tx) Exec(ctx context.Context, query string, args ...any) (int64, error) {
-	res, err := t.Tx.ExecContext(ctx, t.engine.bind(query), args...)
-	if err != nil {
-		return 0, err
-	}
-	return res.RowsAffected()
-}
-
-// Prepare readies a statement for many uses inside the transaction.
-func (t *Tx) Prepare(ctx context.Context, query string) (*sql.Stmt, error) {
-	return t.Tx.PrepareContext(ctx, t.engine.bind(query))
-}
-
-// Engine says which of the two the transaction is on.
-func (t *Tx) Engine() Engine { return t.engine }
-
-// ForUpdate ends a SELECT that must lock its rows: on SQLite a write transaction already has the whole database.
-func (t *Tx) ForUpdate() string {
-	if t.engine == Postgres {
-		return " FOR UPDATE"
-	}
-	return ""
-}
-
-const maxTries = 5
-
-// Tx runs fn in a write transaction and commits when it returns nil. PostgreSQL may ask for another try (deadlock,
-// serialisation): fn is then run again from the start, so it must not change anything outside the transaction.
-func (d *DB) Tx(ctx context.Context, fn func(tx *Tx) error) error {
-	for try := 1; ; try++ {
-		err := d.once(ctx, fn)
-		if err == nil || try == maxTries || !d.engine.retryable(err) {
-			return d.engine.classify(err)
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(time.Duration(try*try) * 5 * time.Millisecond):
-		}
-	}
-}
-
-func (d *DB) once(ctx context.Context, fn func(tx *Tx) error) error {
-	tx, err := d.write.BeginTx(ctx, nil)
-	if err != nil {
-		return fmt.Errorf("begin: %w", err)
-	}
-	defer tx.Rollback()
-	if err := fn(&Tx{Tx: tx, engine: d.engine}); err != nil {
-		return err
-	}
-	if err := tx.Commit(); err != nil {
-		return fmt.Errorf("commit: %w", err)
-	}
-	return nil
 }
 
 // Exec is a transaction of one statement.

@@ -57,3 +57,32 @@ func TestSQLiteReadersCannotWriteAndAFailedTxLeavesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+func TestOnCommitIsCalledAfterACommitOnlyAndMayUseTheDatabase(t *testing.T) {
+	ctx := context.Background()
+	c := Default()
+	c.URL = "sqlite:" + filepath.Join(t.TempDir(), "x.db")
+	d, err := Open(ctx, c, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	boom, called := errors.New("boom"), 0
+	for _, want := range []error{boom, nil} {
+		err := d.Tx(ctx, func(tx *Tx) error {
+			tx.OnCommit(func() {
+				called++
+				if _, err := d.Exec(ctx, "INSERT INTO settings VALUES ('a', 'b')"); err != nil {
+					t.Error(err)
+				}
+			})
+			return want
+		})
+		if !errors.Is(err, want) {
+			t.Fatal(err)
+		}
+	}
+	if called != 1 {
+		t.Fatalf("called %d times", called)
+	}
+}

@@ -13,9 +13,12 @@ import (
 	"strings"
 	"time"
 
-	_ "github.com/jackc/pgx/v5/stdlib" // the driver "pgx"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
 	_ "modernc.org/sqlite" // the driver "sqlite"
+
+	"airfield/internal/fault"
 )
 
 //go:embed migrations/*.sql
@@ -52,14 +55,19 @@ func sqliteDSN(path, lock string, pragmas []string) string {
 }
 
 func openPostgres(c Config) (*DB, error) {
-	pool, err := sql.Open("pgx", c.URL)
+	config, err := pgxpool.ParseConfig(c.URL)
+	if err != nil {
+		return nil, fault.New(fault.Invalid, "database_url", "the address of the database cannot be read: %w", err)
+	}
+	config.MaxConns = int32(c.MaxConnections)
+	config.MaxConnIdleTime = 5 * time.Minute
+	config.ConnConfig.ConnectTimeout = c.Timeout
+	pool, err := pgxpool.NewWithConfig(context.Background(), config)
 	if err != nil {
 		return nil, err
 	}
-	pool.SetMaxOpenConns(c.MaxConnections)
-	pool.SetMaxIdleConns(c.MaxConnections)
-	pool.SetConnMaxIdleTime(5 * time.Minute)
-	return &DB{engine: Postgres, write: pool, read: pool}, nil
+	shared := stdlib.OpenDBFromPool(pool)
+	return &DB{engine: Postgres, write: shared, read: shared, pool: pool}, nil
 }
 
 // migrate applies what is missing. On PostgreSQL a session lock keeps two starting processes apart.
