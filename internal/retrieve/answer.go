@@ -1,9 +1,12 @@
 package retrieve
 
 import (
+	"cmp"
 	"context"
-	"errors"
+	"strings"
 
+	"airfield/internal/caller"
+	"airfield/internal/fault"
 	"airfield/internal/index"
 	"airfield/internal/llm"
 	"airfield/internal/money"
@@ -56,7 +59,87 @@ type Answer struct {
 	Passages   []Passage   `json:"-"` // what the model was shown, in the order of n
 }
 
-// Answer answers from the documents the caller may see, with citations, or says that they do not hold it.
-func (r *Retriever) Answer(ctx context.Context, a Ask) (Answer, error) {
-	return Answer{}, errors.ErrUnsupported
+// Reasons of an answer that was not found.
+const (
+	NoPassages  = "no_passages"  // the search found nothing this caller may see
+	NotAnswered = "not_answered" // the model says that the passages do not answer
+	NotCited    = "not_cited"    // the model's answer points to no passage, so nothing supports it
+)
+
+// extractive begins the fingerprint of answers that only quote.
+const extractive = "airfield-extractive"
+
+// Answer answers from the documents the caller may see, with citations, or says that they do not hold it. An answer
+// without a citation that points to a passage is no answer.
+func (r *Retriever) Answer(ctx context.Context, a Ask) (out Answer, err error) {
+	ctx, span := r.Tracer.Start(ctx, "answer")
+	defer func() { span.Done(err) }()
+	limit := a.Limit
+	if limit == 0 {
+		limit = r.config.Passages
+	}
+	if a.MaxTokens < 0 {
+		return out, fault.New(fault.Invalid, "max_tokens", "max_tokens must not be negative").At("max_tokens")
+	}
+	if len(a.Question) > maxQuestion {
+		return out, fault.New(fault.TooLarge, "question_too_large", "the question has %d bytes, at most %d are read", len(a.Question), maxQuestion).At("question")
+	}
+	out = Answer{Text: Refusal, Reason: NoPassages, Citations: []Citation{}, TraceID: span.TraceID}
+	found, err := r.Search(ctx, Request{Collections: a.Collections, Query: a.Question, Limit: limit, Filter: a.Filter})
+	if err != nil {
+		return out, err
+	}
+	out.Passages = fit(found.Passages, r.config.PassageTokens)
+	if len(out.Passages) == 0 {
+		span.Set("reason", out.Reason)
+		return out, nil
+	}
+	model, err := r.answerModel(ctx, a)
+	if err != nil {
+		return out, err
+	}
+	done, err := r.Completer.Complete(ctx, Completion{Model: model, Messages: prompt(a.Question, out.Passages), MaxTokens: cmp.Or(a.MaxTokens, r.config.MaxTokens), Tags: a.Tags})
+	if err != nil {
+		return out, err
+	}
+	out.Model, out.CallID, out.Usage, out.Cost, out.Priced = model, done.CallID, done.Usage, done.Cost, done.Priced
+	out.Extractive = strings.HasPrefix(done.Fingerprint, extractive)
+	text, citations := cite(done.Text, out.Passages)
+	switch {
+	case strings.HasPrefix(text, Refusal) || len(citations) == 0 && strings.Contains(text, strings.TrimSuffix(Refusal, ".")):
+		out.Reason = NotAnswered
+	case len(citations) == 0:
+		out.Reason = NotCited
+	default:
+		out.Text, out.Citations, out.Found, out.Reason = text, citations, true, ""
+	}
+	span.Set("model", model)
+	span.Set("reason", out.Reason)
+	return out, nil
+}
+
+const maxQuestion = 8 << 10 // bytes
+
+// answerModel is the model the question names, or its first collection, or the configuration.
+func (r *Retriever) answerModel(ctx context.Context, a Ask) (string, error) {
+	if a.Model != "" {
+		return a.Model, nil
+	}
+	collections, err := r.resolve(ctx, caller.From(ctx), a.Collections)
+	if err != nil {
+		return "", err
+	}
+	return cmp.Or(collections[0].answerModel, r.config.AnswerModel), nil
+}
+
+// fit keeps the best passages that have at most so many tokens together, and always the first.
+func fit(passages []Passage, tokens int) []Passage {
+	sum := 0
+	for i, p := range passages {
+		// A text costs what it costs, whatever its row says.
+		if sum += max(p.Tokens, len(p.Text)/8); sum > tokens && i > 0 {
+			return passages[:i]
+		}
+	}
+	return passages
 }

@@ -3,38 +3,273 @@ package retrieve
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"sync"
+	"time"
 
 	"airfield/internal/db"
+	"airfield/internal/fault"
 	"airfield/internal/index"
 )
 
-// Feed keeps the index in line with the database.
+// Feed keeps the index in line with the database. What is live of a document is read again for every change of it, so
+// that applying a change twice, or late, gives the same. One catch-up of a collection is under way at any time.
 type Feed struct {
 	config Config
 	db     *db.DB
 	index  index.Index
 	log    *slog.Logger
+	wake   chan struct{}
+
+	ctx  context.Context // of the catch-ups, which outlive the searches that wait for them
+	stop context.CancelFunc
+
+	mu      sync.Mutex
+	flights map[string]*flight
+	closed  bool
+	running sync.WaitGroup
 }
+
+// flight is a catch-up under way.
+type flight struct {
+	done chan struct{}
+	err  error
+}
+
+var errClosed = fault.New(fault.Unavailable, "stopping", "the server is stopping")
 
 // NewFeed makes a feed; Close ends what it has under way.
 func NewFeed(config Config, database *db.DB, idx index.Index, log *slog.Logger) *Feed {
-	return &Feed{config: config, db: database, index: idx, log: log}
+	f := &Feed{config: config, db: database, index: idx, log: log.With("part", "retrieve"), wake: make(chan struct{}, 1), flights: map[string]*flight{}}
+	f.ctx, f.stop = context.WithCancel(context.Background())
+	return f
 }
 
-// CatchUp brings the collection's index to where the database is now. A rebuild goes on when ctx ends.
-func (f *Feed) CatchUp(ctx context.Context, collectionID string) error { return errors.ErrUnsupported }
+// Close stops catch-ups under way and waits for them. What they have not done is done at the next start.
+func (f *Feed) Close() {
+	f.mu.Lock()
+	f.closed = true
+	f.mu.Unlock()
+	f.stop()
+	f.running.Wait()
+}
 
-// Count says how many entries of a document are left in the collection's indexes.
+const maxFlights = 8 // one after the other; a collection that changes all the time is caught up with by Run
+
+// CatchUp brings the index to where the database was when it was called. A catch-up goes on when ctx ends; the next
+// call joins it.
+func (f *Feed) CatchUp(ctx context.Context, collectionID string) error {
+	var goal int64
+	for try := range maxFlights {
+		c, err := f.collection(ctx, collectionID)
+		if err != nil {
+			return err
+		}
+		at, err := f.index.Sequence(ctx, c.generation)
+		if err != nil {
+			return fmt.Errorf("read the index's position: %w", err)
+		}
+		if try == 0 {
+			goal = c.sequence
+		}
+		// Only what a flight left behind may be ahead of what was read here before it.
+		if !c.deleted && (at == c.sequence || try > 0 && at >= goal) {
+			return nil
+		}
+		// One that had begun before may have missed the newest changes: hence the next round.
+		if err := f.join(ctx, collectionID); err != nil || c.deleted {
+			return err
+		}
+	}
+	return fault.New(fault.Unavailable, "index_behind", "the index of collection %s does not catch up with its changes", collectionID)
+}
+
+// join waits for the collection's flight, starting one where there is none.
+func (f *Feed) join(ctx context.Context, collectionID string) error {
+	f.mu.Lock()
+	fl := f.flights[collectionID]
+	if fl == nil {
+		if f.closed {
+			f.mu.Unlock()
+			return errClosed
+		}
+		fl = &flight{done: make(chan struct{})}
+		f.flights[collectionID] = fl
+		f.running.Go(func() {
+			fl.err = f.fly(f.ctx, collectionID)
+			f.mu.Lock()
+			delete(f.flights, collectionID)
+			f.mu.Unlock()
+			close(fl.done)
+		})
+	}
+	f.mu.Unlock()
+	select {
+	case <-fl.done:
+		return fl.err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+func (f *Feed) collection(ctx context.Context, id string) (collection, error) {
+	c, err := scanCollection(f.db.QueryRow(ctx, selectCollection+"WHERE c.id = ?", id))
+	if db.IsNone(err) {
+		return c, fault.New(fault.NotFound, "collection_not_found", "there is no collection %q", id)
+	}
+	if err != nil {
+		return c, fmt.Errorf("read collection %s: %w", id, err)
+	}
+	return c, nil
+}
+
+// fly does what is to be done, once.
+func (f *Feed) fly(ctx context.Context, collectionID string) error {
+	c, err := f.collection(ctx, collectionID)
+	if err != nil {
+		return err
+	}
+	if c.deleted {
+		return f.dropAll(ctx, collectionID)
+	}
+	at, err := f.index.Sequence(ctx, c.generation)
+	if err != nil {
+		return fmt.Errorf("read the index's position: %w", err)
+	}
+	// Read again: the database only goes forward, so a position beyond this one is of another database, one that a
+	// backup has since replaced.
+	fresh, err := f.collection(ctx, collectionID)
+	if err != nil || fresh.generation != c.generation {
+		return err
+	}
+	if at > fresh.sequence {
+		f.log.Warn("the index is ahead of the database and is built anew", "collection", c.name, "index", at, "database", fresh.sequence)
+		if err := f.index.Drop(ctx, c.generation); err != nil {
+			return fmt.Errorf("drop the index of collection %s: %w", c.name, err)
+		}
+		at = 0
+	}
+	switch {
+	case at == fresh.sequence:
+		return nil
+	case at == 0:
+		return f.rebuild(ctx, fresh)
+	}
+	return f.follow(ctx, fresh, at)
+}
+
+// follow applies the changes after the position, in order.
+func (f *Feed) follow(ctx context.Context, c collection, at int64) error {
+	b := f.batch(c)
+	for at < c.sequence {
+		rows, err := f.db.Query(ctx, "SELECT sequence, document_id FROM changes WHERE collection_id = ? AND sequence > ? AND sequence <= ? ORDER BY sequence LIMIT 256", c.id, at, c.sequence)
+		if err != nil {
+			return fmt.Errorf("read changes: %w", err)
+		}
+		last := map[string]int64{} // a document that changed often is read once
+		var order []string
+		first := at + 1
+		for rows.Next() {
+			var sequence int64
+			var document string
+			if err := rows.Scan(&sequence, &document); err != nil {
+				rows.Close()
+				return fmt.Errorf("read changes: %w", err)
+			}
+			if sequence != at+1 {
+				break
+			}
+			if last[document] == 0 {
+				order = append(order, document)
+			}
+			at, last[document] = sequence, sequence
+		}
+		if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+			return fmt.Errorf("read changes: %w", err)
+		}
+		if at < first {
+			f.log.Warn("the changes after the index's position are gone; the index is built anew", "collection", c.name, "position", at)
+			return f.rebuild(ctx, c)
+		}
+		for _, document := range order {
+			if err := b.add(ctx, document); err != nil {
+				return err
+			}
+		}
+		if err := b.flush(ctx, at); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// rebuild makes the space hold exactly the live documents. The position is recorded at the end: one that was cut short
+// begins again.
+func (f *Feed) rebuild(ctx context.Context, c collection) error {
+	start, seen, after := time.Now(), map[string]bool{}, ""
+	b := f.batch(c)
+	for {
+		ids, err := column(f.db.Query(ctx, `SELECT id FROM documents WHERE collection_id = ? AND id > ? AND deleted_at IS NULL AND live_version_id IS NOT NULL
+			ORDER BY id LIMIT 256`, c.id, after))
+		if err != nil {
+			return fmt.Errorf("list documents: %w", err)
+		}
+		if len(ids) == 0 {
+			break
+		}
+		for _, id := range ids {
+			seen[id], after = true, id
+			if err := b.add(ctx, id); err != nil {
+				return err
+			}
+		}
+	}
+	if err := b.flush(ctx, 0); err != nil {
+		return err
+	}
+	var orphans []index.Document
+	for id, err := range f.index.Documents(ctx, c.generation) {
+		if err != nil {
+			return fmt.Errorf("list the index's documents: %w", err)
+		}
+		if !seen[id] {
+			orphans = append(orphans, index.Document{ID: id})
+		}
+	}
+	if err := f.index.Replace(ctx, c.generation, orphans, c.sequence); err != nil {
+		return fmt.Errorf("feed the index of collection %s: %w", c.name, err)
+	}
+	f.log.Info("index built", "collection", c.name, "documents", len(seen), "orphans", len(orphans), "took", time.Since(start).Round(time.Millisecond))
+	return nil
+}
+
+// Count says how many entries of a document are left in the collection's spaces: the proof of its deletion.
 func (f *Feed) Count(ctx context.Context, collectionID, documentID string) (int, error) {
-	return 0, errors.ErrUnsupported
+	spaces, err := generations(ctx, f.db, collectionID)
+	if err != nil {
+		return 0, fmt.Errorf("list generations: %w", err)
+	}
+	sum := 0
+	for _, space := range spaces {
+		n, err := f.index.Count(ctx, space, documentID)
+		if err != nil {
+			return 0, fmt.Errorf("count a document's entries: %w", err)
+		}
+		sum += n
+	}
+	return sum, nil
 }
 
-// Run keeps every collection's index current until ctx ends.
-func (f *Feed) Run(ctx context.Context) error { return errors.ErrUnsupported }
-
-// Notify says that a collection changed, so that Run does not wait for its next round. It never blocks.
-func (f *Feed) Notify(collectionID string) {}
-
-// Close stops rebuilds under way and waits for them.
-func (f *Feed) Close() {}
+func (f *Feed) dropAll(ctx context.Context, collectionID string) error {
+	spaces, err := generations(ctx, f.db, collectionID)
+	if err != nil {
+		return fmt.Errorf("list generations: %w", err)
+	}
+	for _, space := range spaces {
+		if err := f.index.Drop(ctx, space); err != nil {
+			return fmt.Errorf("drop a space of collection %s: %w", collectionID, err)
+		}
+	}
+	return nil
+}

@@ -13,13 +13,13 @@ import (
 
 // Parts are what a Retriever is made of.
 type Parts struct {
-	DB       *db.DB
-	Index    index.Index
-	Feed     *Feed
-	Embedder Embedder
-	Complete Completer
-	Tracer   *telemetry.Tracer
-	Log      *slog.Logger
+	DB        *db.DB
+	Index     index.Index
+	Feed      *Feed
+	Embedder  Embedder
+	Completer Completer
+	Tracer    *telemetry.Tracer
+	Log       *slog.Logger
 }
 
 // Retriever searches collections and answers from them.

@@ -1,0 +1,77 @@
+package retrieve
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+)
+
+const sweepEvery = 10 * time.Minute
+
+// Notify says that something changed, so that Run does not wait for its next round. It never blocks.
+func (f *Feed) Notify() {
+	select {
+	case f.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Run keeps every collection's index current until ctx ends. A collection that cannot be brought forward is reported
+// once for each reason and tried again with every round.
+func (f *Feed) Run(ctx context.Context) error {
+	tick := time.NewTicker(f.config.Interval)
+	defer tick.Stop()
+	var swept time.Time
+	reported := map[string]string{}
+	report := func(about string, err error) {
+		text := ""
+		if err != nil && ctx.Err() == nil {
+			text = err.Error()
+		}
+		if text != "" && reported[about] != text {
+			f.log.Error("the index is behind the database", "collection", about, "error", err)
+		}
+		reported[about] = text
+	}
+	for {
+		ids, err := column(f.db.Query(ctx, "SELECT id FROM collections WHERE deleted_at IS NULL ORDER BY id"))
+		report("all", err)
+		for _, id := range ids {
+			report(id, f.CatchUp(ctx, id))
+		}
+		if time.Since(swept) > sweepEvery {
+			report("dropped ones", f.sweep(ctx))
+			swept = time.Now()
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		case <-f.wake:
+		}
+	}
+}
+
+// sweep drops the spaces that no collection has any more.
+func (f *Feed) sweep(ctx context.Context) error {
+	// Spaces first: a space is fed only after its generation's row is there.
+	spaces, err := f.index.Spaces(ctx)
+	if err != nil {
+		return fmt.Errorf("list spaces: %w", err)
+	}
+	keep, err := column(f.db.Query(ctx, "SELECT g.id FROM generations g JOIN collections c ON c.id = g.collection_id WHERE c.deleted_at IS NULL"))
+	if err != nil {
+		return fmt.Errorf("list generations: %w", err)
+	}
+	for _, space := range spaces {
+		if slices.Contains(keep, space) {
+			continue
+		}
+		if err := f.index.Drop(ctx, space); err != nil {
+			return fmt.Errorf("drop space %s: %w", space, err)
+		}
+		f.log.Info("dropped the index of a collection that is gone", "space", space)
+	}
+	return nil
+}
