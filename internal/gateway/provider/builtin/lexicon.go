@@ -1,0 +1,71 @@
+package builtin
+
+import "strings"
+
+// lexicon holds the words that the answerer knows something about, folded. They are few on purpose: what is not in
+// here is matched as it is written.
+type lexicon struct {
+	stop     stopwords
+	padding  set
+	units    set
+	times    set
+	numerals set
+	roles    set
+	kin      map[string]int // a stem's group
+}
+
+type set = map[string]bool
+
+func newLexicon() lexicon {
+	l := lexicon{stop: newStopwords(), padding: setOf(padding), units: setOf(units), times: setOf(times), numerals: setOf(numerals), roles: setOf(roles), kin: map[string]int{}}
+	i := 0
+	for group := range strings.SplitSeq(kin, "·") {
+		i++
+		for w := range strings.FieldsSeq(group) {
+			l.kin[stem(w)] = i
+		}
+	}
+	return l
+}
+
+func setOf(list string) set {
+	s := set{}
+	for w := range strings.FieldsSeq(list) {
+		s[w] = true
+	}
+	return s
+}
+
+// synonyms reports whether two stems are of one kin.
+func (l lexicon) synonyms(a, b string) bool { return l.kin[a] != 0 && l.kin[a] == l.kin[b] }
+
+const (
+	// padding are words that shape questions more than they say what is sought: they count, but little.
+	padding = `allow allowed apply applies applied anybody become call called come company concern contain describe document documents exact
+		exactly exist explain find happen happens happened hold include included mean means mention name named occur occurred offer provide
+		provided report reported require required show state stated take taken total value work works gelten gilt betragt heisst`
+
+	units = `second seconds minute minutes hour hours day days week weeks month months quarter quarters year years minuten stunden tage tagen
+		wochen monate monaten jahre jahren`
+
+	times = `january february march april june july august september october november december jan feb mar apr jun jul aug sep sept oct nov dec
+		januar februar marz mai juni juli oktober dezember janvier fevrier mars avril juin juillet aout septembre octobre novembre
+		decembre enero febrero marzo abril mayo junio julio agosto septiembre octubre noviembre diciembre monday tuesday wednesday thursday
+		friday saturday sunday montag dienstag mittwoch donnerstag freitag samstag sonntag today yesterday immediately midnight noon clock uhr within
+		before after every`
+
+	numerals = `zero half one two three four five six seven eight nine ten eleven twelve twenty thirty forty fifty hundred thousand once twice
+		hourly daily weekly monthly quarterly annually yearly ein zwei drei vier funf sechs sieben acht neun zehn zwolf taglich wochentlich
+		monatlich jahrlich deux trois quatre cinq dos tres cuatro cinco`
+
+	roles = `manager director officer head chief chair chairman chairwoman chairperson president ceo cfo coo cto partner lead supervisor team
+		department board committee owner engineer dispatcher driver desk office leiter leiterin vorstand geschaftsfuhrer directeur directora`
+
+	// kin are words that stand for one another in questions and documents.
+	kin = `cost price fee charge rate tariff amount surcharge preis kosten gebuhr · begin start commence effective · end terminate expire cancel
+		notice · employee staff worker personnel colleague · vacation leave holiday · buy purchase procure order · car vehicle truck lorry ·
+		maximum max limit most highest exceed · minimum min least lowest · salary pay wage compensation · answer respond response reply · approve sign
+		authorise authorize permit · deliver delivery ship shipment transit · late delay · fix repair resolve restore · notify inform · damage loss
+		lost · cause reason because due · store storage keep kept retain retention warehouse · home remote · lead director manager chief ·
+		discount rebate reduction · penalty credit fine · phone telephone contact`
+)

@@ -1,0 +1,156 @@
+package builtin
+
+import "strings"
+
+// cue is what kind of thing a question asks for: a sentence without one does not answer it.
+type cue int
+
+const (
+	anything cue = iota
+	person       // who
+	moment       // when
+	amount       // how much: money, a share, a quantity
+	count        // how many, how long, how often
+)
+
+// term is one thing a question is about.
+type term struct {
+	stem   string
+	folded string
+	exact  bool    // a name or a number: nothing else will do
+	light  float64 // 1, less for words that questions are padded with
+}
+
+type question struct {
+	cue   cue
+	terms []term
+}
+
+// readQuestion finds what is asked for and which words say about what. Question words themselves are no terms.
+func (a *Answerer) readQuestion(text string) question {
+	var list []word
+	words(text, func(w word) { list = append(list, w) })
+	q := question{}
+	seen := map[string]bool{}
+	for i, w := range list {
+		next := ""
+		if i+1 < len(list) {
+			next = list[i+1].folded
+		}
+		if c, both := cueOf(w.folded, next); c != anything {
+			if q.cue == anything {
+				q.cue = c
+			}
+			if both {
+				list[i+1].folded = "how"
+			}
+			continue
+		}
+		if a.words.stop[w.folded] && !a.words.units[w.folded] || len(w.folded) == 1 && !w.number {
+			continue
+		}
+		t := term{stem: stem(w.folded), folded: w.folded, light: 1}
+		// A capital that does not begin the sentence, a code such as NL-204 and a number name one thing and no other.
+		t.exact = w.number || w.capital && i > 0 && !germanNoun(list, text) || strings.ToUpper(text[w.start:w.end]) == text[w.start:w.end] && len(w.folded) > 1
+		if a.words.padding[w.folded] {
+			t.light = 0.3
+		}
+		if q.cue == amount && a.words.synonyms(t.stem, "cost") {
+			t.light = 0.3 // "how much does it cost": the amount itself says that
+		}
+		if !seen[t.stem] {
+			seen[t.stem] = true
+			q.terms = append(q.terms, t)
+		}
+	}
+	return q
+}
+
+// germanNoun reports whether a question is in a language that writes every noun with a capital, where a capital does
+// not make a name.
+func germanNoun(list []word, text string) bool {
+	for _, w := range list {
+		switch w.folded {
+		case "der", "das", "dem", "den", "ein", "eine", "einen", "einer", "ist", "sind", "wird", "wie", "wann", "welche", "welcher", "welches", "fur", "und":
+			return true
+		}
+	}
+	return false
+}
+
+// cueOf reads a question word; both says that the next word belongs to it.
+func cueOf(w, next string) (c cue, both bool) {
+	switch w {
+	case "who", "whom", "whose", "wer", "wem", "wen", "qui", "quien", "quienes":
+		return person, false
+	case "when", "wann", "quand", "cuando":
+		return moment, false
+	case "cuanto", "cuanta", "combien", "wieviel":
+		return amount, false
+	case "cuantos", "cuantas", "wieviele":
+		return count, false
+	case "how", "wie":
+		switch next {
+		case "much", "viel", "hoch", "high", "expensive", "teuer":
+			return amount, true
+		case "many", "viele", "long", "lange", "often", "oft", "far", "fast", "soon", "quickly", "old", "heavy", "schnell":
+			return count, true
+		}
+	case "what", "which":
+		switch next {
+		case "date", "year", "day", "month", "time":
+			return moment, true
+		case "price", "cost", "fee", "amount", "percentage", "rate":
+			return amount, false
+		}
+	}
+	return anything, false
+}
+
+// answers reports whether a sentence holds the kind of thing that is asked for.
+func (l lexicon) answers(c cue, s string) bool {
+	switch c {
+	case anything:
+		return true
+	case person:
+		return l.hasPerson(s)
+	case moment:
+		return l.hasMoment(s)
+	}
+	found := false
+	words(s, func(w word) { found = found || w.number || l.numerals[w.folded] })
+	return found
+}
+
+// hasMoment looks for a date, a time or a span of time.
+func (l lexicon) hasMoment(s string) bool {
+	found := false
+	words(s, func(w word) {
+		switch {
+		case w.number:
+			rest := s[w.end:]
+			found = found || len(w.folded) == 4 && (strings.HasPrefix(w.folded, "19") || strings.HasPrefix(w.folded, "20")) ||
+				len(rest) > 1 && rest[0] == ':' && isDigit(rune(rest[1])) || strings.Count(w.folded, ".") == 2
+		default:
+			found = found || l.times[w.folded] || l.units[w.folded]
+		}
+	})
+	return found
+}
+
+// hasPerson looks for two capitalised words in a row, or a word for an office.
+func (l lexicon) hasPerson(s string) bool {
+	run, found, last := 0, false, 0
+	words(s, func(w word) {
+		if strings.TrimSpace(s[last:w.start]) != "" {
+			run = 0
+		}
+		run++
+		if !w.capital || w.end-w.start < 2 {
+			run = 0
+		}
+		found = found || run >= 2 || l.roles[w.folded]
+		last = w.end
+	})
+	return found
+}
