@@ -1,0 +1,130 @@
+package gateway
+
+import (
+	"context"
+	"log/slog"
+	"maps"
+	"net/http"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"airfield/internal/fault"
+	"airfield/internal/llm"
+)
+
+// Prices knows what a model costs at a provider. False means that no price is known: the call is served and its row
+// says so.
+type Prices interface {
+	Price(provider, model string, at time.Time) (llm.Price, bool)
+}
+
+// Recorder keeps the rows of calls. Admit is called before anything is sent upstream: when it fails, nothing is sent.
+// Finish is called before the caller has the last byte. A call refused before it was admitted is only finished. The
+// row must not be kept.
+type Recorder interface {
+	Admit(*llm.Call) error
+	Finish(*llm.Call) error
+}
+
+// Gateway takes calls. It is safe for concurrent use.
+type Gateway struct {
+	kinds   map[string]Kind
+	prices  Prices
+	records Recorder
+	log     *slog.Logger
+	reload  sync.Mutex
+	table   atomic.Pointer[table]
+}
+
+// New returns a gateway for the configuration. The kinds are the providers that may be named in it.
+func New(c Config, kinds map[string]Kind, prices Prices, records Recorder, log *slog.Logger) (*Gateway, error) {
+	g := &Gateway{kinds: kinds, prices: prices, records: records, log: log.With("part", "gateway")}
+	if err := g.Reload(c); err != nil {
+		return nil, err
+	}
+	return g, nil
+}
+
+// Request is a call as a door decoded it. The body is not changed and not kept.
+type Request struct {
+	Surface llm.Surface
+	Body    []byte
+	Tags    map[string]string
+	User    string
+	Session string
+}
+
+// Do takes one call from the first look at its body to the last byte of its answer. The caller, and the trace it is
+// part of, are in ctx. An error means that nothing was written: the door answers with it. After the first byte
+// problems are told in the answer itself and Do returns nil; where the answer has no place for them the connection
+// is aborted by a panic with http.ErrAbortHandler.
+func (g *Gateway) Do(ctx context.Context, req *Request, w http.ResponseWriter) error {
+	c := g.begin(ctx, req)
+	defer c.close()
+	return c.run(w)
+}
+
+// Model is a model as callers see it.
+type Model struct {
+	Name       string
+	Tier       string
+	Dimensions int
+	Providers  []string
+}
+
+// Models lists the models the caller in ctx may use, by name.
+func (g *Gateway) Models(context.Context) []Model {
+	t := g.table.Load()
+	list := make([]Model, 0, len(t.models))
+	for _, name := range slices.Sorted(maps.Keys(t.models)) {
+		m := t.models[name]
+		shown := Model{Name: name, Tier: m.Tier, Dimensions: m.Dimensions}
+		for _, d := range m.deployments {
+			if !slices.Contains(shown.Providers, d.providerName) {
+				shown.Providers = append(shown.Providers, d.providerName)
+			}
+		}
+		list = append(list, shown)
+	}
+	return list
+}
+
+// Model returns one of Models, or a fault.
+func (g *Gateway) Model(_ context.Context, name string) (Model, error) {
+	for _, m := range g.Models(context.Background()) {
+		if m.Name == name {
+			return m, nil
+		}
+	}
+	return Model{}, unknownModel(name)
+}
+
+// Reload takes a new configuration, all of it or none: the new table is built first and then swapped in. Calls in
+// flight end with the one they began with.
+func (g *Gateway) Reload(c Config) error {
+	g.reload.Lock()
+	defer g.reload.Unlock()
+	warnings, err := c.Check()
+	if err != nil {
+		return fault.New(fault.Invalid, "gateway_config", "the gateway's configuration cannot be used: %w", err)
+	}
+	old := g.table.Load()
+	next, err := g.build(c.complete(), old)
+	if err != nil {
+		return err
+	}
+	for _, w := range warnings {
+		g.log.Warn(w)
+	}
+	g.table.Store(next)
+	old.closeExcept(next)
+	return nil
+}
+
+// Close gives back the connections to the providers.
+func (g *Gateway) Close() error {
+	g.table.Load().closeExcept(nil)
+	return nil
+}

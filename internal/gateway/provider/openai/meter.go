@@ -1,0 +1,204 @@
+package openai
+
+import (
+	"bytes"
+	"errors"
+
+	"airfield/internal/gateway"
+	"airfield/internal/gateway/scan"
+	"airfield/internal/gateway/token"
+	"airfield/internal/llm"
+)
+
+// meter reads usage from OpenAI's answers.
+type meter struct {
+	surface llm.Surface
+	usage   llm.Usage
+	output  token.Counter
+	finish  string
+	problem string
+}
+
+func newMeter(s llm.Surface) *meter { return &meter{surface: s} }
+
+// Event reads a chunk of a chat completion.
+func (m *meter) Event(data []byte) gateway.Event {
+	if string(data) == "[DONE]" {
+		return gateway.Done
+	}
+	kind, empty, reported := gateway.Content, false, false
+	o := scan.Object(data)
+	for o.Next() {
+		switch string(o.Key) {
+		case "choices":
+			empty = m.choices(o.Value) == 0
+		case "usage":
+			reported = m.readUsage(o.Value)
+		case "error":
+			if scan.Kind(o.Value) != 'n' {
+				kind, m.problem = gateway.Failure, problem(o.Value)
+			}
+		}
+	}
+	if kind == gateway.Content && empty && reported && o.Err() == nil {
+		return gateway.UsageOnly
+	}
+	return kind
+}
+
+// Body reads a whole answer, or finds the usage in the last part of one.
+func (m *meter) Body(body []byte, partial bool) error {
+	if partial {
+		m.tail(body)
+		return nil
+	}
+	var choices []byte
+	o := scan.Object(body)
+	for o.Next() {
+		switch string(o.Key) {
+		case "choices":
+			choices = o.Value
+		case "usage":
+			m.readUsage(o.Value)
+		}
+	}
+	if err := o.Err(); err != nil {
+		return err
+	}
+	if m.surface == llm.ChatCompletions && scan.Kind(choices) != '[' {
+		return errors.New("it has no choices")
+	}
+	m.choices(choices)
+	return nil
+}
+
+// tail looks for fields in the end of a JSON text. A quote inside a string is escaped, so these names with their
+// quotes and colon cannot be anything but keys.
+func (m *meter) tail(body []byte) {
+	if at := bytes.LastIndex(body, []byte(`"usage":`)); at >= 0 {
+		if value, err := scan.Prefix(body[at+len(`"usage":`):]); err == nil {
+			m.readUsage(value)
+		}
+	}
+	if at := bytes.LastIndex(body, []byte(`"finish_reason":`)); at >= 0 {
+		if value, err := scan.Prefix(body[at+len(`"finish_reason":`):]); err == nil {
+			m.finish, _ = scan.Text(value)
+		}
+	}
+}
+
+// choices reads what was generated, from a message or a delta, and returns how many choices there are; -1 for no list.
+func (m *meter) choices(value []byte) int {
+	n := 0
+	list := scan.Array(value)
+	for list.Next() {
+		n++
+		c := scan.Object(list.Value)
+		for c.Next() {
+			switch string(c.Key) {
+			case "delta", "message":
+				m.text(c.Value)
+			case "finish_reason":
+				if s, ok := scan.Text(c.Value); ok && s != "" {
+					m.finish = s
+				}
+			}
+		}
+	}
+	if list.Err() != nil {
+		return -1
+	}
+	return n
+}
+
+// text counts the generated text in a message or delta: content, reasoning, refusals and the arguments of tools.
+func (m *meter) text(value []byte) {
+	o := scan.Object(value)
+	for o.Next() {
+		switch string(o.Key) {
+		case "content", "reasoning_content", "reasoning", "refusal", "tool_calls", "function_call":
+			scan.Strings(o.Value, m.output.Add)
+		}
+	}
+}
+
+// readUsage reads a usage object and reports whether it was one. The last one of an answer counts: some endpoints
+// send a running total with every chunk.
+func (m *meter) readUsage(value []byte) bool {
+	var prompt, completion, total, cached, written, reasoning int64
+	o := scan.Object(value)
+	for o.Next() {
+		switch string(o.Key) {
+		case "prompt_tokens":
+			prompt = tokens(o.Value)
+		case "completion_tokens":
+			completion = tokens(o.Value)
+		case "total_tokens":
+			total = tokens(o.Value)
+		case "prompt_cache_hit_tokens": // DeepSeek's name for what details call cached_tokens
+			cached = max(cached, tokens(o.Value))
+		case "prompt_tokens_details":
+			for d := scan.Object(o.Value); d.Next(); {
+				switch string(d.Key) {
+				case "cached_tokens":
+					cached = max(cached, tokens(d.Value))
+				case "cache_write_tokens":
+					written = tokens(d.Value)
+				}
+			}
+		case "completion_tokens_details":
+			for d := scan.Object(o.Value); d.Next(); {
+				if string(d.Key) == "reasoning_tokens" {
+					reasoning = tokens(d.Value)
+				}
+			}
+		}
+	}
+	if o.Err() != nil {
+		return false
+	}
+	if prompt == 0 {
+		return true // nothing costs no input: not a figure to charge by
+	}
+	// Cached and reasoning tokens are part of the totals. One family of endpoints leaves reasoning out of
+	// completion_tokens, which shows in the sum.
+	if reasoning > 0 && total == prompt+completion+reasoning {
+		completion += reasoning
+	}
+	cached = min(cached, prompt)
+	written = min(written, prompt-cached)
+	reasoning = min(reasoning, completion)
+	m.usage = llm.Usage{
+		Input: prompt - cached - written, CacheRead: cached, CacheWrite: written,
+		Output: completion - reasoning, Reasoning: reasoning, Source: llm.Reported,
+	}
+	return true
+}
+
+// tokens reads a number of tokens; what cannot be one is none.
+func tokens(value []byte) int64 {
+	n, ok := scan.Int(value)
+	if !ok || n < 0 || n > 1<<40 {
+		return 0
+	}
+	return n
+}
+
+func problem(value []byte) string {
+	if s, ok := scan.Text(value); ok {
+		return s
+	}
+	for o := scan.Object(value); o.Next(); {
+		if string(o.Key) == "message" {
+			if s, ok := scan.Text(o.Value); ok {
+				return s
+			}
+		}
+	}
+	return "without saying why"
+}
+
+// Reading is what was read until now.
+func (m *meter) Reading() gateway.Reading {
+	return gateway.Reading{Usage: m.usage, Output: m.output.Tokens(), Finish: m.finish, Problem: m.problem}
+}

@@ -1,0 +1,178 @@
+// Package openai talks to every endpoint that speaks OpenAI's API: chat completions and embeddings. The gateway's
+// wiring gives it the kind of this name.
+package openai
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"airfield/internal/fault"
+	"airfield/internal/gateway"
+	"airfield/internal/llm"
+)
+
+// Provider is one endpoint.
+type Provider struct {
+	name      string
+	key       string
+	urls      map[llm.Surface]*url.URL
+	header    http.Header // of every request
+	transport *http.Transport
+}
+
+// idleTimeout is shorter than the minute after which servers commonly close a connection on their side.
+const idleTimeout = 50 * time.Second
+
+// maxError bounds what is read of an error.
+const maxError = 64 << 10
+
+// New connects to nothing yet; it is a gateway.Kind.
+func New(name string, c gateway.ProviderConfig, _ *slog.Logger) (gateway.Provider, error) {
+	base, err := url.Parse(c.BaseURL)
+	if err != nil {
+		return nil, err
+	}
+	if base.Host == "" {
+		return nil, errors.New("base_url is missing")
+	}
+	p := &Provider{name: name, key: c.APIKey.Reveal(), header: http.Header{
+		"Content-Type": {"application/json"},
+		"User-Agent":   {"airfield"},
+		// An empty key is not sent. It tells the transport that a request which died with a connection the provider
+		// was just closing may be sent once more.
+		"Idempotency-Key": {},
+	}}
+	p.urls = map[llm.Surface]*url.URL{
+		llm.ChatCompletions: base.JoinPath("chat/completions"),
+		llm.Embeddings:      base.JoinPath("embeddings"),
+	}
+	for name, value := range c.Headers {
+		p.header.Set(name, value)
+	}
+	if p.key != "" {
+		p.header.Set("Authorization", "Bearer "+p.key)
+	}
+	dialer := &net.Dialer{Timeout: c.Timeouts.Connect}
+	p.transport = &http.Transport{
+		Proxy:                  http.ProxyFromEnvironment,
+		DialContext:            dialer.DialContext,
+		ForceAttemptHTTP2:      true,
+		TLSHandshakeTimeout:    c.Timeouts.Connect,
+		MaxIdleConns:           512,
+		MaxIdleConnsPerHost:    512,
+		IdleConnTimeout:        idleTimeout,
+		DisableCompression:     true, // bytes go through as they are
+		WriteBufferSize:        8 << 10,
+		ReadBufferSize:         8 << 10,
+		MaxResponseHeaderBytes: 64 << 10,
+	}
+	return p, nil
+}
+
+// Close gives back idle connections.
+func (p *Provider) Close() error {
+	p.transport.CloseIdleConnections()
+	return nil
+}
+
+// Send posts the attempt's body.
+func (p *Provider) Send(ctx context.Context, a *gateway.Attempt) (*gateway.Response, error) {
+	target := p.urls[a.Surface]
+	if target == nil {
+		return nil, fault.New(fault.Invalid, "surface_unsupported", "provider %s does not serve %s", p.name, a.Surface)
+	}
+	header := make(http.Header, len(p.header)+2)
+	for name, values := range p.header {
+		header[name] = values
+	}
+	if a.Traceparent != "" {
+		header["Traceparent"] = []string{a.Traceparent}
+	}
+	if a.Stream {
+		header["Accept"] = []string{"text/event-stream"}
+	}
+	r := (&http.Request{
+		Method: http.MethodPost, URL: target, Host: target.Host, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Header: header, ContentLength: int64(len(a.Body)), Body: io.NopCloser(bytes.NewReader(a.Body)),
+		GetBody: func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(a.Body)), nil },
+	}).WithContext(ctx)
+	answer, err := p.transport.RoundTrip(r) // not a client: a redirect would carry the key and the text elsewhere
+	if err != nil {
+		return nil, p.failed(err)
+	}
+	return p.response(a, answer)
+}
+
+func (p *Provider) response(a *gateway.Attempt, answer *http.Response) (*gateway.Response, error) {
+	refuse := func(format string, args ...any) (*gateway.Response, error) {
+		answer.Body.Close()
+		return nil, fault.New(fault.Upstream, "upstream_answer", "provider "+p.name+" "+format, args...)
+	}
+	if answer.StatusCode < 200 || (answer.StatusCode >= 300 && answer.StatusCode < 400) {
+		return refuse("answered with status %d, which is no answer: is its base_url right?", answer.StatusCode)
+	}
+	if enc := answer.Header.Get("Content-Encoding"); enc != "" && enc != "identity" {
+		return refuse("compressed its answer (%s) though it was not asked to", enc)
+	}
+	contentType := answer.Header.Get("Content-Type")
+	r := &gateway.Response{
+		Status: answer.StatusCode, ContentType: contentType, RetryAfter: answer.Header.Get("Retry-After"),
+		RequestID: answer.Header.Get("X-Request-Id"), Size: answer.ContentLength, Body: answer.Body,
+		Stream: strings.HasPrefix(contentType, "text/event-stream"), Meter: newMeter(a.Surface),
+	}
+	if r.Status >= 400 && p.key != "" {
+		r.Body = &redacted{answer.Body, p.key}
+	}
+	return r, nil
+}
+
+// failed says what kept a request from being answered, without the address, which may be nobody's business.
+func (p *Provider) failed(err error) error {
+	var timeout net.Error
+	var dns *net.DNSError
+	var op *net.OpError
+	switch {
+	case errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded):
+		return err
+	case errors.As(err, &dns):
+		return fault.New(fault.Unavailable, "upstream_unreachable", "the host of provider %s has no address: %w", p.name, err)
+	case errors.As(err, &op) && op.Op == "dial":
+		return fault.New(fault.Unavailable, "upstream_unreachable", "provider %s cannot be reached: %w", p.name, err)
+	case errors.As(err, &timeout) && timeout.Timeout():
+		return fault.New(fault.Timeout, "upstream_timeout", "provider %s did not answer in time: %w", p.name, err)
+	}
+	return fault.New(fault.Upstream, "upstream_broken", "provider %s broke the connection: %w", p.name, err)
+}
+
+// redacted reads an error's body as a whole and takes our key out of it: some endpoints quote the key they refuse.
+type redacted struct {
+	body io.ReadCloser
+	key  string
+}
+
+func (r *redacted) Read(p []byte) (int, error) {
+	if r.key != "" {
+		text, err := io.ReadAll(io.LimitReader(r.body, maxError))
+		if err != nil && len(text) == 0 {
+			return 0, err
+		}
+		clean := bytes.ReplaceAll(text, []byte(r.key), []byte("[key]"))
+		r.body, r.key = &closing{bytes.NewReader(clean), r.body}, ""
+	}
+	return r.body.Read(p)
+}
+
+func (r *redacted) Close() error { return r.body.Close() }
+
+type closing struct {
+	io.Reader
+	io.Closer
+}

@@ -1,0 +1,205 @@
+package gateway
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+
+	"airfield/internal/fault"
+	"airfield/internal/llm"
+)
+
+// relay brings an answer to the caller, settles and records the call, and gives the last byte.
+func (c *call) relay(answer *Response, w http.ResponseWriter) error {
+	defer answer.Body.Close()
+	switch {
+	case answer.Status >= 400:
+		return c.relayRefusal(answer, w)
+	case answer.Stream:
+		return c.relayStream(answer, w)
+	}
+	return c.relayWhole(answer, w)
+}
+
+// Header names in their canonical form, so that setting them costs no rewriting.
+const (
+	headerCallID      = "X-Airfield-Call-Id"
+	headerCost        = "X-Airfield-Cost-Usd"
+	headerUsage       = "X-Airfield-Usage"
+	headerTraceparent = "Traceparent"
+)
+
+// head sets the headers that every answer has.
+func (c *call) head(h http.Header, contentType string) {
+	values := [3]string{c.row.ID, c.traceparent, contentType}
+	h[headerCallID] = values[0:1:1]
+	h[headerTraceparent] = values[1:2:2]
+	h["Content-Type"] = values[2:3:3]
+}
+
+// charged sets the headers that say what the call cost; "unknown" where there is no price.
+func (c *call) charged(h http.Header) {
+	cost := "unknown"
+	if c.row.Priced {
+		cost = c.row.Cost.Decimal()
+	}
+	h[headerCost] = []string{cost}
+	h[headerUsage] = []string{string(c.usage(make([]byte, 0, 128)))}
+}
+
+func (c *call) relayRefusal(answer *Response, w http.ResponseWriter) error {
+	r := c.refused(answer)
+	if c.ctx.Err() != nil {
+		return c.refuse(c.ctx.Err())
+	}
+	c.row.Status, c.row.ResponseSize = r.status, int64(len(r.body))
+	c.charge(llm.Usage{})
+	c.row.FirstByte = time.Since(c.row.Start)
+	c.finish(llm.Failed, r.problem)
+	h := w.Header()
+	c.head(h, "application/json")
+	if r.retryAfter != "" {
+		h["Retry-After"] = []string{r.retryAfter}
+	}
+	w.WriteHeader(r.status)
+	w.Write(r.body) // the call is over; a caller who left misses nothing that is not in the log
+	return nil
+}
+
+// buffers are for answers on their way. Those that grew beyond keepBuffer are not kept.
+var buffers = sync.Pool{New: func() any { return bytes.NewBuffer(make([]byte, 0, 8<<10)) }}
+
+const keepBuffer = 256 << 10
+
+// relayWhole holds the answer until it is complete, or until it is larger than what is held.
+func (c *call) relayWhole(answer *Response, w http.ResponseWriter) error {
+	buf := buffers.Get().(*bytes.Buffer)
+	buf.Reset()
+	defer func() {
+		if buf.Cap() <= keepBuffer {
+			buffers.Put(buf)
+		}
+	}()
+	if answer.Size > 0 && answer.Size <= c.keep {
+		buf.Grow(int(answer.Size) + bytes.MinRead)
+	}
+	body := io.LimitedReader{R: &timedReader{c.watch, answer.Body}, N: c.keep + 1}
+	if _, err := buf.ReadFrom(&body); err != nil {
+		return c.torn(answer, c.watch.explain(c.ctx, err), int64(buf.Len()))
+	}
+	if int64(buf.Len()) > c.keep {
+		return c.relayLarge(answer, buf.Bytes(), w)
+	}
+	if err := answer.Meter.Body(buf.Bytes(), false); err != nil {
+		return c.torn(answer, fault.New(fault.Upstream, "upstream_answer", "%s gave an answer that cannot be read: %w", c.served.name, err), int64(buf.Len()))
+	}
+	c.row.Status, c.row.ResponseSize = answer.Status, int64(buf.Len())
+	c.row.FirstByte = time.Since(c.row.Start)
+	c.settle(answer.Meter.Reading(), llm.OK, nil)
+	h := w.Header()
+	c.head(h, answer.ContentType)
+	c.charged(h)
+	h["Content-Length"] = []string{strconv.Itoa(buf.Len())}
+	w.WriteHeader(answer.Status)
+	c.deadline(w, buf.Len())
+	w.Write(buf.Bytes()) // as above: the call is over
+	return nil
+}
+
+// torn ends a call whose answer broke off, or is none, before anything of it was sent. What had come is charged.
+func (c *call) torn(answer *Response, f *fault.Fault, received int64) error {
+	outcome := llm.Broken
+	if f.Kind == fault.Cancelled {
+		outcome = llm.Cancelled
+	}
+	read := answer.Meter.Reading()
+	if c.req.Surface == llm.ChatCompletions {
+		read.Output = max(read.Output, received/bytesPerToken)
+	}
+	c.row.Status, c.row.ResponseSize = f.Kind.Status(), 0
+	c.settle(read, outcome, f)
+	return f
+}
+
+// bytesPerToken estimates text that was not looked at.
+const bytesPerToken = 4
+
+// relayLarge passes on an answer that is too large to be held. The last part is given only when the answer is
+// complete and the call is written down; one that breaks off ends in an aborted connection.
+func (c *call) relayLarge(answer *Response, head []byte, w http.ResponseWriter) error {
+	h := w.Header()
+	c.head(h, answer.ContentType)
+	if answer.Size > 0 {
+		h["Content-Length"] = []string{strconv.FormatInt(answer.Size, 10)}
+	}
+	c.row.Status = answer.Status
+	c.row.FirstByte = time.Since(c.row.Start)
+	w.WriteHeader(answer.Status)
+	c.deadline(w, len(head))
+
+	body := timedReader{c.watch, answer.Body}
+	held := bytes.Clone(head[len(head)-tailSize:])
+	size := int64(len(head))
+	_, gone := w.Write(head[:len(head)-tailSize])
+	chunk := make([]byte, tailSize)
+	var err error
+	for err == nil && gone == nil {
+		var n int
+		n, err = body.Read(chunk)
+		size += int64(n)
+		held = append(held, chunk[:n]...)
+		if ready := len(held) - tailSize; ready > 0 {
+			_, gone = w.Write(held[:ready])
+			held = append(held[:0], held[ready:]...)
+		}
+	}
+	c.row.ResponseSize = size
+	answer.Meter.Body(held, true) // the tail of an answer may be anything: what is not found in it is estimated
+	read := answer.Meter.Reading()
+	if c.req.Surface == llm.ChatCompletions {
+		read.Output = max(read.Output, size/bytesPerToken)
+	}
+	switch {
+	case gone != nil:
+		c.settle(read, llm.Cancelled, &fault.Fault{Kind: fault.Cancelled, Code: "cancelled", Text: "the caller left", Err: gone})
+	case !errors.Is(err, io.EOF):
+		f := c.watch.explain(c.ctx, err)
+		outcome := llm.Broken
+		if f.Kind == fault.Cancelled {
+			outcome = llm.Cancelled
+		}
+		c.settle(read, outcome, f)
+		panic(http.ErrAbortHandler)
+	default:
+		c.settle(read, llm.OK, nil)
+		w.Write(held)
+	}
+	return nil
+}
+
+// tailSize is how much of the end of a large answer is held: the usage stands there.
+const tailSize = 16 << 10
+
+// deadline bounds how long a caller may take to read what is too large for the buffers between us.
+func (c *call) deadline(w http.ResponseWriter, size int) {
+	if size > 32<<10 {
+		http.NewResponseController(w).SetWriteDeadline(c.watch.end) // a writer without deadlines has no slow readers
+	}
+}
+
+// timedReader reads an answer and bounds the silence in it.
+type timedReader struct {
+	watch *watch
+	body  io.Reader
+}
+
+func (t *timedReader) Read(p []byte) (int, error) {
+	t.watch.arm(nextChunk, t.watch.limits.BetweenChunks)
+	n, err := t.body.Read(p)
+	t.watch.rest()
+	return n, err
+}

@@ -1,0 +1,248 @@
+package gateway
+
+import (
+	"errors"
+	"unicode/utf8"
+
+	"airfield/internal/fault"
+	"airfield/internal/gateway/scan"
+	"airfield/internal/gateway/token"
+	"airfield/internal/llm"
+)
+
+// asked is what the gateway reads of a request. Everything else in the body is the provider's business.
+type asked struct {
+	model        string
+	modelAt      span // of the value, with its quotes
+	stream       bool
+	maxTokens    int64 // of output; 0 where the caller set no bound
+	choices      int64 // answers asked for, at least 1
+	content      span  // what goes in: messages or input
+	options      span  // stream_options, where there are any
+	includeAt    span  // include_usage in them
+	includeUsage bool
+}
+
+// span is a part of the body.
+type span struct{ from, to int }
+
+func (s span) of(b []byte) []byte { return b[s.from:s.to] }
+func (s span) found() bool        { return s.to > 0 }
+
+// The fields that are read. Each may stand in a body once: of two, nobody could say which one a provider obeys.
+const (
+	fieldModel = 1 << iota
+	fieldStream
+	fieldOptions
+	fieldMaxTokens
+	fieldMaxCompletion
+	fieldChoices
+	fieldContent
+)
+
+// decode reads a body in one pass over its bytes, which checks all of it.
+func decode(surface llm.Surface, body []byte) (asked, error) {
+	q := asked{choices: 1}
+	if !utf8.Valid(body) {
+		at := 0
+		for at < len(body) {
+			if r, n := utf8.DecodeRune(body[at:]); r == utf8.RuneError && n == 1 {
+				break
+			} else {
+				at += n
+			}
+		}
+		return q, fault.New(fault.Invalid, "invalid_utf8", "the request body is not UTF-8: byte %d", at)
+	}
+	contentKey := "messages"
+	if surface == llm.Embeddings {
+		contentKey = "input"
+	}
+	var seen int
+	m := scan.Object(body)
+	for m.Next() {
+		field := 0
+		var err error
+		at := span{m.Offset, m.Offset + len(m.Value)}
+		switch key := string(m.Key); key {
+		case "model":
+			field, q.modelAt = fieldModel, at
+			q.model, err = text(key, m.Value)
+		case "stream":
+			field = fieldStream
+			q.stream, err = boolean(key, m.Value)
+		case "stream_options":
+			field = fieldOptions
+			err = q.readOptions(at, m.Value)
+		case "max_tokens", "max_completion_tokens":
+			field = fieldMaxTokens
+			if key == "max_completion_tokens" {
+				field = fieldMaxCompletion
+			}
+			var n int64
+			n, err = count(key, m.Value)
+			q.maxTokens = max(q.maxTokens, n)
+		case "n":
+			field = fieldChoices
+			var n int64
+			n, err = count(key, m.Value)
+			q.choices = max(1, n)
+		case contentKey:
+			field, q.content = fieldContent, at
+		}
+		if err != nil {
+			return q, err
+		}
+		if seen&field != 0 {
+			return q, fault.New(fault.Invalid, "duplicate_field", "the request has %q twice", m.Key).At(string(m.Key))
+		}
+		seen |= field
+	}
+	if err := m.Err(); err != nil {
+		f := fault.New(fault.Invalid, "invalid_json", "the request body is not a JSON object: %v", err)
+		var where *scan.Error
+		if errors.As(err, &where) && where.Offset == 0 && len(body) == 0 {
+			return q, f.Hinted("the body is empty")
+		}
+		return q, f
+	}
+	if q.model == "" {
+		return q, fault.New(fault.Invalid, "model_missing", "the request names no model").At("model").Hinted("GET /v1/models lists them")
+	}
+	if surface == llm.Embeddings && q.stream {
+		return q, fault.New(fault.Invalid, "stream_unsupported", "embeddings do not stream").At("stream")
+	}
+	return q, nil
+}
+
+func (q *asked) readOptions(at span, value []byte) error {
+	q.options = at
+	if scan.Kind(value) == 'n' {
+		return nil
+	}
+	m := scan.Object(value)
+	for m.Next() {
+		if string(m.Key) != "include_usage" {
+			continue
+		}
+		if q.includeAt.found() {
+			return fault.New(fault.Invalid, "duplicate_field", "the request has %q twice", m.Key).At("stream_options.include_usage")
+		}
+		var err error
+		q.includeAt = span{at.from + m.Offset, at.from + m.Offset + len(m.Value)}
+		if q.includeUsage, err = boolean("stream_options.include_usage", m.Value); err != nil {
+			return err
+		}
+	}
+	if m.Err() != nil {
+		return fault.New(fault.Invalid, "invalid_field", "stream_options must be an object").At("stream_options")
+	}
+	return nil
+}
+
+func text(field string, value []byte) (string, error) {
+	s, ok := scan.Text(value)
+	if !ok {
+		return "", fault.New(fault.Invalid, "invalid_field", "%s must be a string", field).At(field)
+	}
+	return s, nil
+}
+
+func boolean(field string, value []byte) (bool, error) {
+	switch scan.Kind(value) {
+	case 't':
+		return true, nil
+	case 'f', 'n':
+		return false, nil
+	}
+	return false, fault.New(fault.Invalid, "invalid_field", "%s must be true or false", field).At(field)
+}
+
+func count(field string, value []byte) (int64, error) {
+	if scan.Kind(value) == 'n' {
+		return 0, nil
+	}
+	n, ok := scan.Int(value)
+	if !ok || n < 0 {
+		return 0, fault.New(fault.Invalid, "invalid_field", "%s must be a whole number, not below 0", field).At(field)
+	}
+	return n, nil
+}
+
+// upstreamBody is the body as it goes to a deployment: the model renamed, and usage asked for on a chat stream. The
+// caller's bytes are spliced, never written anew, so that what the gateway does not know reaches the provider as it is.
+func (q *asked) upstreamBody(surface llm.Surface, body []byte, d *deployment) []byte {
+	var edits [2]edit
+	n := 0
+	if q.model != d.upstream {
+		edits[n] = edit{q.modelAt, d.quoted}
+		n++
+	}
+	if q.stream && surface == llm.ChatCompletions && !q.includeUsage && !d.omitUsage {
+		edits[n] = q.askForUsage(body)
+		n++
+	}
+	switch n {
+	case 0:
+		return body
+	case 2:
+		if edits[1].at.from < edits[0].at.from {
+			edits[0], edits[1] = edits[1], edits[0]
+		}
+	}
+	size := len(body)
+	for _, e := range edits[:n] {
+		size += len(e.text)
+	}
+	out, from := make([]byte, 0, size), 0
+	for _, e := range edits[:n] {
+		out = append(append(out, body[from:e.at.from]...), e.text...)
+		from = e.at.to
+	}
+	return append(out, body[from:]...)
+}
+
+// edit puts a text in the place of a part of the body.
+type edit struct {
+	at   span
+	text string
+}
+
+func (q *asked) askForUsage(body []byte) edit {
+	switch {
+	case q.includeAt.found():
+		return edit{q.includeAt, "true"}
+	case !q.options.found():
+		return edit{span{q.modelAt.to, q.modelAt.to}, `,"stream_options":{"include_usage":true}`}
+	case scan.Kind(q.options.of(body)) == 'n':
+		return edit{q.options, `{"include_usage":true}`}
+	}
+	inside := span{q.options.from + 1, q.options.from + 1}
+	if m := scan.Object(q.options.of(body)); m.Next() {
+		return edit{inside, `"include_usage":true,`}
+	}
+	return edit{inside, `"include_usage":true`}
+}
+
+// sampled is how much of a text is looked at to estimate its tokens; beyond it the estimate is scaled.
+const sampled = 64 << 10
+
+// inputTokens estimates what goes in.
+func (q *asked) inputTokens(body []byte) int64 {
+	var c token.Counter
+	var all, seen, texts int64
+	numbers := scan.Strings(q.content.of(body), func(raw []byte) {
+		all += int64(len(raw))
+		texts++
+		if room := sampled - seen; room > 0 {
+			part := raw[:min(int64(len(raw)), room)]
+			seen += int64(len(part))
+			c.Add(part)
+		}
+	})
+	tokens := c.Tokens()
+	if all > seen {
+		tokens = int64(float64(tokens) * float64(all) / float64(seen))
+	}
+	return max(1, tokens+numbers+texts)
+}

@@ -1,0 +1,180 @@
+package gateway
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net/http"
+	"sync"
+	"time"
+
+	"airfield/internal/fault"
+	"airfield/internal/gateway/scan"
+	"airfield/internal/gateway/sse"
+	"airfield/internal/llm"
+)
+
+var streams = sync.Pool{New: func() any { return sse.NewReader() }}
+
+// stream is one answer of server-sent events on its way to the caller.
+type stream struct {
+	*call
+	answer *Response
+	events *sse.Reader
+	w      http.ResponseWriter
+	flush  *http.ResponseController
+	usage  []byte // the event that carries usage and nothing else, held back until the end
+	passed int64  // tokens of text in events too large to be looked into
+	gone   error  // what the caller's side said when it could not be written to
+}
+
+// relayStream passes events on as they come. Those that end the stream are held until the call is written down.
+func (c *call) relayStream(answer *Response, w http.ResponseWriter) error {
+	events := streams.Get().(*sse.Reader)
+	events.Reset(&timedReader{c.watch, answer.Body})
+	s := &stream{call: c, answer: answer, events: events, w: w, flush: http.NewResponseController(w)}
+	defer func() {
+		events.Reset(nil)
+		streams.Put(events)
+	}()
+	h := w.Header()
+	c.head(h, answer.ContentType)
+	h["Cache-Control"] = []string{"no-cache"}
+	h["X-Accel-Buffering"] = []string{"no"} // proxies on the way must not collect events
+	c.row.Status = answer.Status
+	c.row.FirstByte = time.Since(c.row.Start)
+	w.WriteHeader(answer.Status)
+	s.flush.SetWriteDeadline(c.watch.end) // as in deadline
+	s.run()
+	return nil
+}
+
+func (s *stream) run() {
+	for {
+		err := s.events.Fill()
+		for s.gone == nil {
+			e, ok := s.events.Next()
+			if !ok {
+				break
+			}
+			if s.pass(e) {
+				return
+			}
+		}
+		s.write(s.events.Ready())
+		switch {
+		case s.gone != nil:
+			s.end(llm.Cancelled, &fault.Fault{Kind: fault.Cancelled, Code: "cancelled", Text: "the caller left", Err: s.gone})
+			return
+		case errors.Is(err, io.EOF):
+			s.eof()
+			return
+		case err != nil:
+			s.broken(s.watch.explain(s.ctx, err))
+			return
+		}
+	}
+}
+
+// pass deals with one event and reports whether it was the last.
+func (s *stream) pass(e sse.Event) bool {
+	if e.Part {
+		s.passed += int64(len(e.Raw)) / bytesPerToken
+		return false
+	}
+	if e.Data == nil {
+		return false
+	}
+	switch s.answer.Meter.Event(e.Data) {
+	case UsageOnly:
+		s.usage = append(s.usage[:0], e.Raw...)
+		s.write(s.events.Hold())
+	case Failure:
+		s.write(s.events.Hold())
+		problem := s.answer.Meter.Reading().Problem
+		s.end(llm.Broken, fault.New(fault.Upstream, "upstream_error", "%s failed in the middle of its answer: %s", s.served.name, clip(problem, 300)))
+		s.write(append(s.comment(nil), e.Raw...))
+		return true
+	case Done:
+		s.write(s.events.Hold())
+		s.end(llm.OK, nil)
+		s.closing(e.Raw)
+		s.drain()
+		return true
+	default:
+		if e.Unended && scan.Valid(e.Data) != nil {
+			s.write(s.events.Hold()) // the torn rest of an event is not passed on
+		}
+	}
+	return false
+}
+
+// drain reads what follows the end mark, normally nothing, so that the connection can be used again.
+func (s *stream) drain() {
+	s.watch.arm(nextChunk, 20*time.Millisecond)
+	io.CopyN(io.Discard, s.answer.Body, 4<<10) // a connection that cannot be used again is closed
+	s.watch.rest()
+}
+
+// eof is the upstream's end without the end mark. Some never send one; then the reason why the generation ended is what
+// tells a whole answer from a torn one. An end mark that was not sent is not invented.
+func (s *stream) eof() {
+	if s.answer.Meter.Reading().Finish == "" || s.events.Inside() {
+		s.broken(fault.New(fault.Upstream, "upstream_broken", "%s ended in the middle of its answer", s.served.name))
+		return
+	}
+	s.end(llm.OK, nil)
+	s.closing(nil)
+}
+
+// broken tells a caller who is still there that the answer ends here and is not whole.
+func (s *stream) broken(f *fault.Fault) {
+	if f.Kind == fault.Cancelled {
+		s.end(llm.Cancelled, f)
+		return
+	}
+	s.end(llm.Broken, f)
+	var b []byte
+	if s.events.Inside() {
+		b = append(b, "\n\n"...) // ends the event whose beginning was passed on
+	}
+	b = s.comment(b)
+	b = append(append(append(b, "data: "...), errorBody(f)...), "\n\n"...)
+	s.write(b)
+}
+
+// end settles the call with what the meter read.
+func (s *stream) end(outcome llm.Outcome, problem *fault.Fault) {
+	read := s.answer.Meter.Reading()
+	read.Output += s.passed
+	s.row.ResponseSize = s.events.Size()
+	s.settle(read, outcome, problem)
+}
+
+// closing gives the caller the events that ended the stream: usage if it was asked for, with our own statement inside,
+// the statement as a comment, which clients that do not know it skip, and the end mark.
+func (s *stream) closing(done []byte) {
+	var b []byte
+	if s.asked.includeUsage && s.usage != nil {
+		at := bytes.LastIndexByte(s.usage, '}')
+		b = append(b, s.usage[:at]...)
+		b = append(append(b, `,"airfield":`...), s.statement()...)
+		b = append(b, s.usage[at:]...)
+	}
+	b = s.comment(b)
+	s.write(append(b, done...))
+}
+
+func (s *stream) comment(b []byte) []byte {
+	return append(append(append(b, ": airfield "...), s.statement()...), "\n\n"...)
+}
+
+// write gives bytes to the caller at once.
+func (s *stream) write(b []byte) {
+	if s.gone != nil || len(b) == 0 {
+		return
+	}
+	if _, s.gone = s.w.Write(b); s.gone == nil {
+		s.gone = s.flush.Flush()
+	}
+}
