@@ -242,22 +242,27 @@ func (w *words) present() (rows *roaring.Bitmap, err error) {
 	return rows, nil
 }
 
-// compact rewrites the index without what was removed, and waits until the old files are gone.
+// compact rewrites the index without what was removed, and waits until the old files are gone. bleve does not rewrite a
+// segment that has no other to be merged with, hence the placeholder; and it sweeps old files when something was written.
 func (w *words) compact(ctx context.Context) error {
-	if err := w.scorch.ForceMerge(ctx, nil); err != nil {
-		return fmt.Errorf("merge keywords: %w", err)
-	}
 	ctx, cancel := context.WithTimeoutCause(ctx, w.timeout, errStuck)
 	defer cancel()
+	placeholder := rowID(noDocument)
 	for {
-		// Old files are swept when something was written.
+		if clean, err := w.clean(); clean || err != nil {
+			return err
+		}
 		batch := store.NewBatch()
-		batch.SetInternal([]byte("compacted"), nil)
+		batch.Update(document.NewDocument(placeholder))
 		if err := w.apply(batch); err != nil {
 			return err
 		}
-		clean, err := w.clean()
-		if clean || err != nil {
+		if err := w.scorch.ForceMerge(ctx, nil); err != nil {
+			return fmt.Errorf("merge keywords: %w", err)
+		}
+		batch.Reset()
+		batch.Delete(placeholder)
+		if err := w.apply(batch); err != nil {
 			return err
 		}
 		select {
@@ -268,7 +273,7 @@ func (w *words) compact(ctx context.Context) error {
 	}
 }
 
-// clean reports whether no segment holds removed entries and no old file is left.
+// clean reports whether no segment holds removed passages and no old file is left.
 func (w *words) clean() (bool, error) {
 	snapshot, err := w.reader()
 	if err != nil {
@@ -276,8 +281,16 @@ func (w *words) clean() (bool, error) {
 	}
 	defer snapshot.Close()
 	for _, s := range snapshot.Segments() {
-		if gone := s.Deleted(); gone != nil && !gone.IsEmpty() {
-			return false, nil
+		rows, err := w.rowsOf(s)
+		if err != nil {
+			return false, err
+		}
+		if gone := s.Deleted(); gone != nil {
+			for it := gone.Iterator(); it.HasNext(); {
+				if rows[it.Next()] != noDocument {
+					return false, nil
+				}
+			}
 		}
 	}
 	files, err := filepath.Glob(filepath.Join(w.dir, "*.zap"))
