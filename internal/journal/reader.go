@@ -33,8 +33,9 @@ type Reader struct {
 	limit   int64    // up to here the open segment may be read
 	file    *os.File
 	buf     []byte
-	window  []byte // the part of buf that is read from the file and not yet returned
-	gap     int64  // damaged bytes just before pos, not yet logged
+	batch   [][]byte // of ReadBatch
+	window  []byte   // the part of buf that is read from the file and not yet returned
+	gap     int64    // damaged bytes just before pos, not yet logged
 	skipped int64
 	err     error // of the position this reader began at
 }
@@ -64,19 +65,21 @@ func (r *Reader) TryNext() (record []byte, next Position, ok bool, err error) {
 }
 
 // ReadBatch waits for a record and returns it with those that follow, up to max of them and about 256 KiB,
-// without waiting for more. The records are valid until the next call; next is the position after the last.
+// without waiting for more. The slice and the records are valid until the next call; next is the position after the last.
 func (r *Reader) ReadBatch(ctx context.Context, max int) (records [][]byte, next Position, err error) {
 	record, next, err := r.Next(ctx)
 	if err != nil {
 		return nil, next, err
 	}
-	for records = append(records, record); len(records) < max; records = append(records, record) {
-		var ok bool
-		if record, ok, _ = r.advance(false); !ok {
+	r.batch = append(r.batch[:0], record)
+	for len(r.batch) < max {
+		record, ok, _ := r.advance(false)
+		if !ok {
 			break
 		}
+		r.batch = append(r.batch, record)
 	}
-	return records, r.pos, nil
+	return r.batch, r.pos, nil
 }
 
 // Position is after the last record returned and the damaged bytes skipped.

@@ -1,0 +1,154 @@
+package file
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"airfield/internal/bucket"
+)
+
+// A key becomes a path: its bytes are cut after each "/" and after each segmentBytes, and each piece is the name
+// of a folder. In a name
+//
+//	a-z 0-9 . _ -   stand for themselves, a "." only when it is not the first
+//	^a              is "A": names differ also where the file system ignores case
+//	+               is "/", always the last of its name
+//	%xx             is any other byte
+//
+// So no name is "." or "..", none has more than 3*segmentBytes bytes, two keys never share a path, and the keys of
+// a folder sort as their pieces do. A folder whose path is a whole key holds its versions, whose names begin with
+// "~", which no piece has.
+const segmentBytes = 64
+
+const hexDigits = "0123456789abcdef"
+
+// pieces cuts a key.
+func pieces(key string) (out []string) {
+	for key != "" {
+		n := min(len(key), segmentBytes)
+		if i := strings.IndexByte(key[:n], '/'); i >= 0 {
+			n = i + 1
+		}
+		out = append(out, key[:n])
+		key = key[n:]
+	}
+	return out
+}
+
+// keyPath is the folder of a key's versions, below the folder of objects.
+func keyPath(key string) string {
+	var b strings.Builder
+	b.WriteString(objects)
+	for _, piece := range pieces(key) {
+		b.WriteByte('/')
+		b.WriteString(encode(piece))
+	}
+	return b.String()
+}
+
+func encode(piece string) string {
+	var b strings.Builder
+	for i, c := range []byte(piece) {
+		switch {
+		case c >= 'a' && c <= 'z', c >= '0' && c <= '9', c == '_', c == '-', c == '.' && i > 0:
+			b.WriteByte(c)
+		case c >= 'A' && c <= 'Z':
+			b.WriteByte('^')
+			b.WriteByte(c | 0x20)
+		case c == '/':
+			b.WriteByte('+')
+		default:
+			b.WriteByte('%')
+			b.WriteByte(hexDigits[c>>4])
+			b.WriteByte(hexDigits[c&15])
+		}
+	}
+	return b.String()
+}
+
+// decode is the inverse of encode; false for a name that encode does not make.
+func decode(name string) (string, bool) {
+	var b strings.Builder
+	for i := 0; i < len(name); i++ {
+		switch c := name[i]; {
+		case c == '^' && i+1 < len(name):
+			i++
+			b.WriteByte(name[i] &^ 0x20)
+		case c == '+':
+			b.WriteByte('/')
+		case c == '%' && i+2 < len(name):
+			hi, lo := strings.IndexByte(hexDigits, name[i+1]), strings.IndexByte(hexDigits, name[i+2])
+			if hi < 0 || lo < 0 {
+				return "", false
+			}
+			b.WriteByte(byte(hi<<4 | lo))
+			i += 2
+		default:
+			b.WriteByte(c)
+		}
+	}
+	piece := b.String()
+	return piece, name != "" && encode(piece) == name
+}
+
+// A version's name says all there is to know of it but its size: "~VERSION,SHA256,MEDIATYPE", the media type
+// encoded like a piece, or "~VERSION,deleted". One rename makes it visible with everything about it.
+const marker = "deleted"
+
+func versionName(o bucket.Object) string {
+	if o.Deleted {
+		return "~" + o.Version + "," + marker
+	}
+	return "~" + o.Version + "," + o.SHA256 + "," + encode(o.MediaType)
+}
+
+// parseVersion is the inverse of versionName; false for any other name.
+func parseVersion(name string) (o bucket.Object, ok bool) {
+	rest, ok := strings.CutPrefix(name, "~")
+	if !ok {
+		return o, false
+	}
+	part := strings.Split(rest, ",")
+	o.Version = part[0]
+	if o.Modified, ok = moment(o.Version); !ok || len(part) < 2 {
+		return o, false
+	}
+	if part[1] == marker {
+		o.Deleted = true
+		return o, len(part) == 2
+	}
+	if len(part) != 3 || len(part[1]) != 64 {
+		return o, false
+	}
+	o.SHA256 = part[1]
+	if part[2] == "" {
+		return o, true
+	}
+	o.MediaType, ok = decode(part[2])
+	return o, ok
+}
+
+// newVersion names a version made at a moment: 16 hex digits of microseconds since 1970, so that versions sort by
+// age, and 16 random ones, so that two processes never make the same.
+func newVersion(at time.Time) string {
+	var random [8]byte
+	rand.Read(random[:])
+	return fmt.Sprintf("%016x-%x", at.UnixMicro(), random)
+}
+
+// moment is when a version was made; false for what is not a version.
+func moment(version string) (time.Time, bool) {
+	micros, random, ok := strings.Cut(version, "-")
+	if !ok || len(micros) != 16 || len(random) != 16 || strings.ToLower(version) != version {
+		return time.Time{}, false
+	}
+	n, err := strconv.ParseInt(micros, 16, 64)
+	if _, err2 := hex.DecodeString(random); err != nil || err2 != nil || n < 0 {
+		return time.Time{}, false
+	}
+	return time.UnixMicro(n).UTC(), true
+}

@@ -1,0 +1,185 @@
+package file
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"time"
+
+	"airfield/internal/bucket"
+	"airfield/internal/fault"
+)
+
+// maxMediaTypeName is what of a version's name, which has at most 255 bytes, is left for the media type.
+const maxMediaTypeName = 150
+
+// Put streams r into uploads and then gives it its place.
+func (b *Bucket) Put(ctx context.Context, key string, r io.Reader, o bucket.PutOptions) (bucket.Object, error) {
+	if err := errors.Join(bucket.CheckKey(key), bucket.CheckMediaType(o.MediaType)); err != nil {
+		return bucket.Object{}, err
+	}
+	if len(encode(o.MediaType)) > maxMediaTypeName {
+		return bucket.Object{}, fault.New(fault.Invalid, "bucket_media_type", "the media type is too long")
+	}
+	upload := uploads + "/" + newVersion(time.Now())
+	f, err := b.root.OpenFile(upload, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return bucket.Object{}, writeError(err)
+	}
+	object := bucket.Object{Key: key, MediaType: o.MediaType, Latest: true}
+	object.Size, object.SHA256, err = receive(ctx, f, r, key, o.MaxBytes)
+	if err == nil {
+		err = b.place(upload, &object)
+	}
+	if err != nil {
+		if err2 := b.root.Remove(upload); err2 != nil && !errors.Is(err2, fs.ErrNotExist) {
+			b.log.Warn("an unfinished upload could not be removed; the next sweep will try", "error", err2)
+		}
+		return bucket.Object{}, err
+	}
+	return object, nil
+}
+
+// Delete hides the key behind a marker.
+func (b *Bucket) Delete(ctx context.Context, key string) error {
+	versions, err := b.Versions(ctx, key)
+	if err != nil || len(versions) == 0 || versions[0].Deleted {
+		return err
+	}
+	upload := uploads + "/" + newVersion(time.Now())
+	f, err := b.root.OpenFile(upload, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return writeError(err)
+	}
+	if err = f.Close(); err == nil {
+		err = b.place(upload, &bucket.Object{Key: key, Deleted: true})
+	}
+	if err != nil {
+		b.root.Remove(upload)
+	}
+	return err
+}
+
+// receive copies r to f, flushes and closes it.
+func receive(ctx context.Context, f *os.File, r io.Reader, key string, limit int64) (size int64, sum string, err error) {
+	defer func() {
+		if err2 := f.Close(); err == nil && err2 != nil {
+			err = writeError(err2)
+		}
+	}()
+	hash := sha256.New()
+	in := &input{ctx: ctx, r: r, limit: limit}
+	size, err = io.Copy(io.MultiWriter(f, hash), in)
+	switch {
+	case in.err != nil: // tells an error of the reader from one of the disk
+		return 0, "", fmt.Errorf("receive object %q: %w", key, in.err)
+	case err != nil:
+		return 0, "", writeError(err)
+	case limit > 0 && size > limit:
+		return 0, "", bucket.TooLarge(key, limit)
+	}
+	if err := f.Sync(); err != nil {
+		return 0, "", writeError(err)
+	}
+	return size, hex.EncodeToString(hash.Sum(nil)), nil
+}
+
+// input reads up to one byte more than the limit, until the context ends, and remembers what r said.
+type input struct {
+	ctx   context.Context
+	r     io.Reader
+	limit int64 // 0 is none
+	read  int64
+	err   error
+}
+
+func (in *input) Read(p []byte) (int, error) {
+	if in.err = context.Cause(in.ctx); in.err != nil {
+		return 0, in.err
+	}
+	if in.limit > 0 {
+		if in.read > in.limit {
+			return 0, io.EOF
+		}
+		p = p[:min(int64(len(p)), in.limit+1-in.read)]
+	}
+	n, err := in.r.Read(p)
+	in.read += int64(n)
+	if err != nil && err != io.EOF {
+		in.err = err
+	}
+	return n, err
+}
+
+// place gives an upload its version and its name among the objects, durably.
+func (b *Bucket) place(upload string, o *bucket.Object) error {
+	b.commit.Lock()
+	defer b.commit.Unlock()
+	dir := keyPath(o.Key)
+	for try := 0; ; try++ {
+		if err := b.makeDir(dir); err != nil {
+			return writeError(err)
+		}
+		entries, err := b.readDir(dir)
+		if err != nil {
+			return err
+		}
+		// Later than all there is, also when the clock was set back.
+		o.Modified = time.Now().UTC().Truncate(time.Microsecond)
+		for _, e := range entries {
+			if v, ok := parseVersion(e.Name()); ok && !v.Modified.Before(o.Modified) {
+				o.Modified = v.Modified.Add(time.Microsecond)
+			}
+		}
+		o.Version = newVersion(o.Modified)
+		name := dir + "/" + versionName(*o)
+		err = b.root.Rename(upload, name)
+		if errors.Is(err, fs.ErrNotExist) {
+			if _, statErr := b.root.Stat(upload); statErr != nil {
+				return fault.New(fault.Conflict, "upload_expired", "the upload of %q took so long that it was removed", o.Key).
+					Hinted("send it faster, or raise bucket.lifecycle.abort_uploads_after")
+			}
+			if try < 10 {
+				continue // another process purged the key and took its empty folder away
+			}
+		}
+		if err != nil {
+			return writeError(err)
+		}
+		if err := b.syncDir(dir); err != nil {
+			return errors.Join(writeError(err), b.root.Remove(name))
+		}
+		return nil
+	}
+}
+
+// makeDir makes the folder and those above it, each durable in the one above.
+func (b *Bucket) makeDir(dir string) error {
+	err := b.root.Mkdir(dir, 0o700)
+	if errors.Is(err, fs.ErrNotExist) && dir != objects {
+		if err = b.makeDir(path.Dir(dir)); err == nil {
+			err = b.root.Mkdir(dir, 0o700)
+		}
+	}
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return b.syncDir(path.Dir(dir))
+}
+
+func (b *Bucket) syncDir(name string) error {
+	d, err := b.root.Open(name)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
