@@ -45,6 +45,16 @@ func decode(record []byte) (entry, error) {
 	return e, nil
 }
 
+// decodeAdmission reads of an admission only whose it is: its end usually follows at once and says the rest.
+func decodeAdmission(record []byte) (callID string, started time.Time, err error) {
+	d := decoder{rest: string(record[1:min(len(record), 128)])}
+	callID, started = d.text(), d.time()
+	if d.bad || callID == "" {
+		return "", time.Time{}, errRecord
+	}
+	return callID, started, nil
+}
+
 type decoder struct {
 	rest string
 	bad  bool

@@ -10,7 +10,7 @@ import (
 
 // A record of the journal is one byte that says what it is and the fields in a fixed order: numbers as zigzag varints,
 // texts as their length and bytes. A field that is added later goes to the end of its kind, where older records stop
-// (decode.go reads what is missing as zero); a field that changes its meaning takes a new kind.
+// (decode.go reads what is missing as zero); one of an attempt, or one that changes its meaning, takes a new kind.
 const (
 	kindAdmit  = 'A' // a call, as it is known at admission
 	kindFinish = 'F' // a call that has ended

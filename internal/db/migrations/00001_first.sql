@@ -231,55 +231,34 @@ CREATE TABLE files (
 );
 CREATE INDEX files_workflow ON files (workflow, id);
 
+CREATE TABLE file_batches (
+    id            TEXT PRIMARY KEY,
+    collection_id TEXT NOT NULL,
+    documents     TEXT NOT NULL,              -- ids, as a JSON list
+    created_by    TEXT NOT NULL,
+    created_at    BIGINT NOT NULL,
+    cancelled_at  BIGINT NOT NULL DEFAULT 0
+);
+
 -- calls, traces, money -------------------------------------------------------------------------------------------
 
+-- One row a call. What lists are filtered by has a column; the rest, without empty fields, is in detail. The id sorts by
+-- the time the call began, so that its key is also the index by time.
 CREATE TABLE calls (
-    id                 TEXT PRIMARY KEY,
-    started_at         BIGINT NOT NULL,
-    duration_us        BIGINT NOT NULL,
-    first_byte_us      BIGINT NOT NULL,
-    environment        TEXT NOT NULL,
-    business_unit      TEXT NOT NULL,
-    workflow           TEXT NOT NULL,
-    key_id             TEXT NOT NULL,
-    user_name          TEXT NOT NULL,
-    session            TEXT NOT NULL,
-    tags               TEXT NOT NULL,
-    surface            TEXT NOT NULL,
-    model              TEXT NOT NULL,
-    deployment         TEXT NOT NULL,
-    provider           TEXT NOT NULL,
-    upstream_model     TEXT NOT NULL,
-    stream             BIGINT NOT NULL,
-    status             BIGINT NOT NULL,
-    outcome            TEXT NOT NULL,
-    error_kind         TEXT NOT NULL,
-    error              TEXT NOT NULL,
-    finish             TEXT NOT NULL,
-    input_tokens       BIGINT NOT NULL,
-    cache_read_tokens  BIGINT NOT NULL,
-    cache_write_tokens BIGINT NOT NULL,
-    output_tokens      BIGINT NOT NULL,
-    reasoning_tokens   BIGINT NOT NULL,
-    usage_source       TEXT NOT NULL,
-    nanos_usd          BIGINT NOT NULL,
-    priced             BIGINT NOT NULL,
-    price_id           TEXT NOT NULL,
-    trace_id           TEXT NOT NULL,
-    span_id            TEXT NOT NULL,
-    parent_span_id     TEXT NOT NULL,
-    prompt             TEXT NOT NULL,
-    prompt_version     BIGINT NOT NULL,
-    cache              TEXT NOT NULL,
-    degraded           TEXT NOT NULL,
-    request_bytes      BIGINT NOT NULL,
-    response_bytes     BIGINT NOT NULL,
-    attempts           TEXT NOT NULL,
-    recorded_at        BIGINT NOT NULL        -- when the row was written, which is after the end: the order to follow it in
+    id          TEXT PRIMARY KEY,
+    started_at  BIGINT NOT NULL,
+    duration_us BIGINT NOT NULL,
+    workflow    TEXT NOT NULL,
+    model       TEXT NOT NULL,
+    outcome     TEXT NOT NULL,
+    nanos_usd   BIGINT NOT NULL,
+    priced      BIGINT NOT NULL,
+    trace_id    TEXT NOT NULL,
+    detail      TEXT NOT NULL,
+    recorded_at BIGINT NOT NULL               -- when the row was written, which is after the end: the order to follow it in
 );
-CREATE INDEX calls_started ON calls (started_at);
-CREATE INDEX calls_recorded ON calls (recorded_at);
 CREATE INDEX calls_trace ON calls (trace_id);
+CREATE INDEX calls_recorded ON calls (recorded_at);
 
 CREATE TABLE spans (
     trace_id   TEXT NOT NULL,
@@ -294,11 +273,11 @@ CREATE TABLE spans (
 );
 CREATE INDEX spans_started ON spans (started_at);
 
+-- The id is that of what cost money, and sorts by time.
 CREATE TABLE ledger (
     id            TEXT PRIMARY KEY,
     at            BIGINT NOT NULL,
     kind          TEXT NOT NULL,              -- call
-    reference     TEXT NOT NULL,              -- the call's id
     environment   TEXT NOT NULL,
     business_unit TEXT NOT NULL,
     workflow      TEXT NOT NULL,
@@ -309,7 +288,6 @@ CREATE TABLE ledger (
     usage_source  TEXT NOT NULL,
     price_id      TEXT NOT NULL
 );
-CREATE INDEX ledger_at ON ledger (at);
 
 CREATE TABLE usage_hourly (
     hour               BIGINT NOT NULL,       -- its first microsecond
@@ -355,6 +333,7 @@ DROP TABLE usage_hourly;
 DROP TABLE ledger;
 DROP TABLE spans;
 DROP TABLE calls;
+DROP TABLE file_batches;
 DROP TABLE files;
 DROP TABLE changes;
 DROP TABLE vectors;

@@ -5,5 +5,12 @@ CREATE TABLE schedules (
     last_at BIGINT NOT NULL
 );
 
+-- The processes that run jobs, and when each last said so.
+CREATE TABLE workers (
+    id      TEXT PRIMARY KEY,
+    seen_at BIGINT NOT NULL
+);
+
 -- +goose Down
+DROP TABLE workers;
 DROP TABLE schedules;

@@ -1,0 +1,278 @@
+package observe
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"time"
+
+	"airfield/internal/db"
+	"airfield/internal/fault"
+	"airfield/internal/journal"
+	"airfield/internal/llm"
+	"airfield/internal/telemetry"
+)
+
+// Sink is told of every batch of calls in the transaction that writes them: the ledger.
+type Sink interface {
+	Post(ctx context.Context, tx *db.Tx, calls []llm.Call) error
+}
+
+// Estimator completes the usage and the cost of a call whose process died: all that is known is its admission.
+type Estimator interface {
+	Estimate(*llm.Call)
+}
+
+// intake is the database's side of one journal: how far it was read, and which calls are open there.
+type intake struct {
+	db        *db.DB
+	journalID string
+	estimate  Estimator
+	sinks     []Sink
+	log       *slog.Logger
+
+	position journal.Position
+	open     map[string]*admission
+}
+
+// admission is a call that has begun and not ended, as far as the journal was read.
+type admission struct {
+	record  []byte
+	segment uint64
+	stored  bool // in the table calls_open, and not only in the journal before the position
+}
+
+// batch is what one transaction brings.
+type batch struct {
+	records int
+	live    uint64 // of them, those of this process
+	calls   []llm.Call
+	spans   []telemetry.Span
+	opened  []string  // admitted in this batch; most have ended in it, too
+	closed  []string  // ended, and in calls_open
+	oldest  time.Time // of its records
+	next    journal.Position
+}
+
+func (b *batch) empty() bool { return b.records == 0 && len(b.calls) == 0 }
+
+// errMoved says that another process drained the same journal, or that a commit that seemed to fail did not.
+var errMoved = errors.New("the journal's position in the database is not where it was left")
+
+// load reads what the database knows of the journal.
+func (in *intake) load(ctx context.Context) error {
+	if _, err := in.db.Exec(ctx, "INSERT INTO journal_positions (journal_id, position, updated_at) VALUES (?, '', ?) ON CONFLICT (journal_id) DO NOTHING", in.journalID, time.Now().UnixMicro()); err != nil {
+		return fmt.Errorf("read the journal's position: %w", err)
+	}
+	var text string
+	err := in.db.QueryRow(ctx, "SELECT position FROM journal_positions WHERE journal_id = ?", in.journalID).Scan(&text)
+	if err == nil {
+		in.position, err = journal.ParsePosition(text)
+	}
+	if err != nil {
+		return fmt.Errorf("read the journal's position: %w", err)
+	}
+	rows, err := in.db.Query(ctx, "SELECT call_id, segment, admission FROM calls_open WHERE journal_id = ?", in.journalID)
+	if err != nil {
+		return fmt.Errorf("read the open calls: %w", err)
+	}
+	defer rows.Close()
+	in.open = map[string]*admission{}
+	for rows.Next() {
+		var callID string
+		a := &admission{stored: true}
+		if err := rows.Scan(&callID, &a.segment, &a.record); err != nil {
+			return fmt.Errorf("read the open calls: %w", err)
+		}
+		in.open[callID] = a
+	}
+	return rows.Err()
+}
+
+// positionText is the form in the database, where a journal that was never drained has none.
+func positionText(p journal.Position) string {
+	if p == (journal.Position{}) {
+		return ""
+	}
+	return p.String()
+}
+
+// add takes a record into the batch. The record is not kept, next is the position after it.
+func (in *intake) add(b *batch, record []byte, next journal.Position) {
+	b.records++
+	b.next = next
+	at := time.Time{}
+	if len(record) > 0 && record[0] == kindAdmit {
+		callID, started, err := decodeAdmission(record)
+		if err != nil {
+			in.log.Error("a record of the journal cannot be read and is left out", "before", next.String(), "error", err)
+			return
+		}
+		if in.open[callID] == nil {
+			in.open[callID] = &admission{record: slices.Clone(record), segment: next.Segment}
+			b.opened = append(b.opened, callID)
+		}
+		at = started
+	} else {
+		e, err := decode(record)
+		switch {
+		case err != nil:
+			in.log.Error("a record of the journal cannot be read and is left out", "before", next.String(), "error", err)
+			return
+		case e.kind == kindSpan:
+			b.spans = append(b.spans, e.span)
+			at = e.span.End
+		default:
+			b.calls = append(b.calls, e.call)
+			in.close(b, e.call.ID)
+			at = e.call.Start.Add(e.call.Duration)
+		}
+	}
+	if b.oldest.IsZero() || at.Before(b.oldest) {
+		b.oldest = at
+	}
+}
+
+func (in *intake) close(b *batch, callID string) {
+	if a := in.open[callID]; a != nil {
+		if a.stored {
+			b.closed = append(b.closed, callID)
+		}
+		delete(in.open, callID)
+	}
+}
+
+// cut ends the open calls whose process is dead: nothing more will be heard of them.
+func (in *intake) cut(b *batch, dead func(*admission) bool) {
+	for callID, a := range in.open {
+		if !dead(a) {
+			continue
+		}
+		in.close(b, callID)
+		e, err := decode(a.record)
+		if err != nil {
+			in.log.Error("the admission of a call that was cut cannot be read", "call", callID, "error", err)
+			continue
+		}
+		c := e.call
+		c.Outcome, c.ErrorKind, c.Error = llm.Cut, string(fault.Internal), "the gateway's process ended before the call did; usage and cost are estimates"
+		if c.Usage.Total() == 0 {
+			c.Usage.Input = (c.RequestSize + 3) / 4 // about four bytes a token
+		}
+		c.Usage.Source = llm.Estimated
+		if in.estimate != nil {
+			in.estimate.Estimate(&c)
+		}
+		b.calls = append(b.calls, c)
+	}
+}
+
+// commit writes the batch in one transaction. After an error the state in memory is void: load again.
+func (in *intake) commit(ctx context.Context, b *batch) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, writeFor, errors.New("the database took too long to write a batch of calls"))
+	defer cancel()
+	err := in.db.Tx(ctx, func(tx *db.Tx) error { return in.write(ctx, tx, b) })
+	if db.IsUnique(err) {
+		if err := in.dropKnown(ctx, b); err != nil {
+			return err
+		}
+		err = in.db.Tx(ctx, func(tx *db.Tx) error { return in.write(ctx, tx, b) })
+	}
+	if err != nil {
+		return fmt.Errorf("write %d records of the journal: %w", b.records, err)
+	}
+	in.position = b.next
+	for _, callID := range b.opened {
+		if a := in.open[callID]; a != nil {
+			a.stored = true
+		}
+	}
+	return nil
+}
+
+func (in *intake) write(ctx context.Context, tx *db.Tx, b *batch) error {
+	now := time.Now().UnixMicro()
+	moved, err := tx.Exec(ctx, "UPDATE journal_positions SET position = ?, updated_at = ? WHERE journal_id = ? AND position = ?", positionText(b.next), now, in.journalID, positionText(in.position))
+	if err != nil {
+		return err
+	}
+	if moved != 1 {
+		return errMoved
+	}
+	if err := tx.Insert(ctx, "calls", callColumns, "", len(b.calls), func(i int, args []any) []any { return callArgs(&b.calls[i], now, args) }); err != nil {
+		return err
+	}
+	for _, s := range in.sinks {
+		if err := s.Post(ctx, tx, b.calls); err != nil {
+			return err
+		}
+	}
+	if err := postUsage(ctx, tx, b.calls); err != nil {
+		return err
+	}
+	if err := tx.Insert(ctx, "spans", spanColumns, "ON CONFLICT DO NOTHING", len(b.spans), func(i int, args []any) []any { return spanArgs(&b.spans[i], args) }); err != nil {
+		return err
+	}
+	return in.writeOpen(ctx, tx, b)
+}
+
+// writeOpen keeps the admissions of calls that are still open, which the journal may forget from now on.
+func (in *intake) writeOpen(ctx context.Context, tx *db.Tx, b *batch) error {
+	still := make([]string, 0, 64)
+	for _, callID := range b.opened {
+		if a := in.open[callID]; a != nil && !a.stored {
+			still = append(still, callID)
+		}
+	}
+	if err := tx.Insert(ctx, "calls_open", []string{"call_id", "journal_id", "segment", "admission"}, "ON CONFLICT DO NOTHING", len(still), func(i int, args []any) []any {
+		a := in.open[still[i]]
+		return append(args, still[i], in.journalID, int64(a.segment), a.record)
+	}); err != nil {
+		return err
+	}
+	for chunk := range slices.Chunk(b.closed, 500) {
+		if _, err := tx.Exec(ctx, "DELETE FROM calls_open WHERE call_id IN ("+db.Marks(len(chunk))+")", db.Args(chunk)...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// dropKnown takes calls out of the batch that are in the log already, or come twice: a mistake of who recorded them,
+// which must not hold up the rest.
+func (in *intake) dropKnown(ctx context.Context, b *batch) error {
+	known := map[string]bool{}
+	for chunk := range slices.Chunk(b.calls, 500) {
+		ids := make([]any, len(chunk))
+		for i := range chunk {
+			ids[i] = chunk[i].ID
+		}
+		rows, err := in.db.Query(ctx, "SELECT id FROM calls WHERE id IN ("+db.Marks(len(ids))+") UNION SELECT id FROM ledger WHERE id IN ("+db.Marks(len(ids))+")", append(ids, ids...)...)
+		if err != nil {
+			return fmt.Errorf("look for calls that were recorded twice: %w", err)
+		}
+		for rows.Next() {
+			var callID string
+			if err = rows.Scan(&callID); err != nil {
+				break
+			}
+			known[callID] = true
+		}
+		if err = errors.Join(err, rows.Err(), rows.Close()); err != nil {
+			return fmt.Errorf("look for calls that were recorded twice: %w", err)
+		}
+	}
+	b.calls = slices.DeleteFunc(b.calls, func(c llm.Call) bool {
+		if !known[c.ID] {
+			known[c.ID] = true
+			return false
+		}
+		line, _ := json.Marshal(detail{Surface: c.Surface, Status: int64(c.Status), Error: c.Error})
+		in.log.Error("a call was recorded twice; the first record stands", "call", c.ID, "second", string(line))
+		return true
+	})
+	return nil
+}
