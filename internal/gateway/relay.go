@@ -105,7 +105,9 @@ func (c *call) relayWhole(answer *Response, w http.ResponseWriter) error {
 	c.charged(h)
 	h["Content-Length"] = []string{strconv.Itoa(buf.Len())}
 	w.WriteHeader(answer.Status)
-	c.deadline(w, buf.Len())
+	if buf.Len() > smallAnswer {
+		c.readersDeadline(w)
+	}
 	w.Write(buf.Bytes()) // as above: the call is over
 	return nil
 }
@@ -139,7 +141,7 @@ func (c *call) relayLarge(answer *Response, head []byte, w http.ResponseWriter) 
 	c.row.Status = answer.Status
 	c.row.FirstByte = time.Since(c.row.Start)
 	w.WriteHeader(answer.Status)
-	c.deadline(w, len(head))
+	c.readersDeadline(w)
 
 	body := timedReader{c.watch, answer.Body}
 	held := bytes.Clone(head[len(head)-tailSize:])
@@ -184,11 +186,13 @@ func (c *call) relayLarge(answer *Response, head []byte, w http.ResponseWriter) 
 // tailSize is how much of the end of a large answer is held: the usage stands there.
 const tailSize = 16 << 10
 
-// deadline bounds how long a caller may take to read what is too large for the buffers between us.
-func (c *call) deadline(w http.ResponseWriter, size int) {
-	if size > 32<<10 {
-		http.NewResponseController(w).SetWriteDeadline(c.watch.end) // a writer without deadlines has no slow readers
-	}
+// smallAnswer fits into the buffers between us and the caller, however slowly it is read.
+const smallAnswer = 32 << 10
+
+// readersDeadline bounds how long a caller may take to read: until a little after the call's own deadline, so that it
+// can still be told that the call has ended. A writer without deadlines has no slow readers.
+func (c *call) readersDeadline(w http.ResponseWriter) {
+	http.NewResponseController(w).SetWriteDeadline(c.watch.end.Add(10 * time.Second))
 }
 
 // timedReader reads an answer and bounds the silence in it.

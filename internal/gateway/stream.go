@@ -44,7 +44,7 @@ func (c *call) relayStream(answer *Response, w http.ResponseWriter) error {
 	c.row.Status = answer.Status
 	c.row.FirstByte = time.Since(c.row.Start)
 	w.WriteHeader(answer.Status)
-	s.flush.SetWriteDeadline(c.watch.end) // as in deadline
+	c.readersDeadline(w)
 	s.run()
 	return nil
 }

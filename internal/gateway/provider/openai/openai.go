@@ -43,6 +43,9 @@ func New(name string, c gateway.ProviderConfig, _ *slog.Logger) (gateway.Provide
 	if base.Host == "" {
 		return nil, errors.New("base_url is missing")
 	}
+	if base.Path == "" {
+		base.Path = "/"
+	}
 	p := &Provider{name: name, key: c.APIKey.Reveal(), header: http.Header{
 		"Content-Type": {"application/json"},
 		"User-Agent":   {"airfield"},
