@@ -2,6 +2,23 @@
 // size, with ids that stay when the text around them changes. Pure functions; the ingest feature calls them.
 package chunk
 
+import (
+	"crypto/sha256"
+	"encoding/base32"
+	"fmt"
+	"strings"
+)
+
+// The kinds of a block, which are extract's.
+const (
+	KindHeading = "heading"
+	KindText    = "text"
+	KindTable   = "table"
+	KindCode    = "code"
+	KindRecord  = "record"
+	KindList    = "list"
+)
+
 // Block is one piece of a document in reading order. It has the fields of extract.Block in the same order, so that
 // chunk.Block(b) converts one.
 type Block struct {
@@ -15,24 +32,212 @@ type Block struct {
 
 // Chunk is one piece. Text ends with Join(blocks)[Start:End]; what precedes that is a repeated table header or overlap.
 type Chunk struct {
-	ID       string   // "chk_…", of document, heading path, text and occurrence: pages and position are not part of it
+	ID       string   // "chk_…", of document, heading path, words and occurrence: pages and position are not part of it
 	Ordinal  int      // from 0, in reading order
-	Text     string   //
+	Text     string   // its headings first, where the chunk is the first under them
 	Heading  []string // the path of headings it stands under, the document's title first
 	PageFrom int      // from 1; 0 where the format has no pages
 	PageTo   int
 	Start    int    // byte offset in Join(blocks)
 	End      int    // byte offset in Join(blocks), exclusive
 	Tokens   int    // estimated, of Text
-	Kind     string // of its blocks, "text" when mixed
-	Anchor   string // of its first block that has one
+	Kind     string // of its blocks, headings not counted; "text" when they differ
+	Anchor   string // of its first block that has one, else of its heading
 }
 
-// Split cuts the blocks. The same input gives the same chunks.
-func Split(cfg Config, documentID, title string, blocks []Block) []Chunk { return nil }
+// Split cuts the blocks. The same input gives the same chunks, and a change of the input changes the chunks around it:
+// see cuts for how far. cfg must have passed Check.
+func Split(cfg Config, documentID, title string, blocks []Block) []Chunk {
+	d := document{config: cfg, id: documentID, blocks: blocks, seen: map[[sha256.Size]byte]int{}}
+	d.join()
+	for _, s := range d.sections(title) {
+		d.emit(s)
+	}
+	return d.chunks
+}
 
-// Join is the document's text that Start and End point into: the blocks' texts, one empty line between them.
-func Join(blocks []Block) string { return "" }
+// Join is the document's text that Start and End point into: the blocks' texts with an empty line between them, or a
+// space where a paragraph runs on over a page break.
+func Join(blocks []Block) string {
+	d := document{blocks: blocks}
+	d.join()
+	return d.text
+}
 
-// EstimateTokens estimates what the text costs a model.
-func EstimateTokens(text string) int { return len(text) / 4 }
+// document is the work on one document.
+type document struct {
+	config Config
+	id     string
+	blocks []Block
+	text   string
+	starts []int // of each block in text
+	chunks []Chunk
+	seen   map[[sha256.Size]byte]int
+}
+
+func (d *document) join() {
+	var out strings.Builder
+	d.starts = make([]int, len(d.blocks))
+	for i, b := range d.blocks {
+		switch {
+		case i == 0:
+		case runsOn(d.blocks[i-1], b):
+			out.WriteByte(' ')
+		default:
+			out.WriteString("\n\n")
+		}
+		d.starts[i] = out.Len()
+		out.WriteString(b.Text)
+	}
+	d.text = out.String()
+}
+
+// runsOn reports whether b goes on with a's paragraph on the next page.
+func runsOn(a, b Block) bool {
+	if a.Kind != KindText || b.Kind != KindText || a.Page == 0 || b.Page <= a.Page {
+		return false
+	}
+	text := strings.TrimRight(a.Text, " \n\t\"'”’)]")
+	return text != "" && !strings.ContainsAny(text[len(text)-1:], ".!?:;")
+}
+
+// section is what stands under one heading path.
+type section struct {
+	path   []string
+	anchor string
+	units  []unit
+}
+
+// sections follows the headings. A heading with nothing under it but a deeper heading is kept with that one.
+func (d *document) sections(title string) []section {
+	type rank struct {
+		level int
+		text  string
+	}
+	var out []section
+	var stack []rank
+	path := func() []string {
+		var p []string
+		if title != "" {
+			p = append(p, title)
+		}
+		for i, r := range stack {
+			if i == 0 && r.text == title {
+				continue
+			}
+			p = append(p, r.text)
+		}
+		return p
+	}
+	current := section{path: path()}
+	bare := 0 // the level of the current section's last heading while it has no body
+	end := func() {
+		if len(current.units) > 0 {
+			out = append(out, current)
+		}
+	}
+	for i := 0; i < len(d.blocks); i++ {
+		b := d.blocks[i]
+		if strings.TrimSpace(b.Text) == "" {
+			continue
+		}
+		if b.Kind != KindHeading {
+			last := i
+			for last+1 < len(d.blocks) && runsOn(d.blocks[last], d.blocks[last+1]) {
+				last++
+			}
+			current.units = append(current.units, d.units(i, last)...)
+			bare, i = 0, last
+			continue
+		}
+		level := max(b.Level, 1)
+		for len(stack) > 0 && stack[len(stack)-1].level >= level {
+			stack = stack[:len(stack)-1]
+		}
+		stack = append(stack, rank{level, strings.Join(strings.Fields(b.Text), " ")})
+		if bare == 0 || level <= bare {
+			end()
+			current = section{}
+		}
+		current.path, bare = path(), level
+		if b.Anchor != "" {
+			current.anchor = b.Anchor
+		}
+		current.units = append(current.units, d.units(i, i)...)
+	}
+	end()
+	return out
+}
+
+// emit makes the chunks of one section.
+func (d *document) emit(s section) {
+	from := 0
+	for _, to := range append(cuts(d.config, s.units), len(s.units)) {
+		d.chunk(s, from, to)
+		from = to
+	}
+}
+
+// chunk makes a chunk of the units from up to to.
+func (d *document) chunk(s section, from, to int) {
+	units := s.units[from:to]
+	c := Chunk{Ordinal: len(d.chunks), Heading: s.path, Start: units[0].start, End: units[len(units)-1].end, Kind: kindOf(units),
+		PageFrom: d.blocks[units[0].block].Page, PageTo: d.blocks[units[len(units)-1].last].Page}
+	first := from
+	for tokens := 0; first > 0 && tokens+s.units[first-1].tokens <= d.config.Overlap; first-- {
+		tokens += s.units[first-1].tokens
+	}
+	c.Text = d.text[s.units[first].start:c.End]
+	if h := s.units[first].header; h.end > 0 && h.end <= s.units[first].start {
+		c.Text = d.text[h.start:h.end] + "\n" + c.Text
+	}
+	for _, u := range units {
+		if c.Anchor = d.blocks[u.block].Anchor; c.Anchor != "" {
+			break
+		}
+	}
+	if c.Anchor == "" {
+		c.Anchor = s.anchor
+	}
+	c.Tokens = EstimateTokens(c.Text)
+	c.ID = d.chunkID(c)
+	d.chunks = append(d.chunks, c)
+}
+
+func kindOf(units []unit) string {
+	kind := ""
+	for _, u := range units {
+		switch {
+		case u.kind == KindHeading || u.kind == kind:
+		case kind == "":
+			kind = u.kind
+		default:
+			return KindText
+		}
+	}
+	if kind == "" {
+		return KindHeading
+	}
+	return kind
+}
+
+// idAlphabet is that of package id, so that a chunk's id has the shape of any other.
+const idAlphabet = "0123456789abcdefghjkmnpqrstvwxyz"
+
+// chunkID hashes the words, not the spaces between them: a line that breaks elsewhere is no change.
+func (d *document) chunkID(c Chunk) string {
+	h := sha256.New()
+	fmt.Fprintf(h, "%q\n%q\n", d.id, c.Heading)
+	for word := range strings.FieldsSeq(c.Text) {
+		fmt.Fprintf(h, "%s ", word)
+	}
+	var key [sha256.Size]byte
+	h.Sum(key[:0])
+	n := d.seen[key]
+	d.seen[key]++
+	if n > 0 {
+		fmt.Fprintf(h, "\n%d", n)
+		h.Sum(key[:0])
+	}
+	return "chk_" + base32.NewEncoding(idAlphabet).WithPadding(base32.NoPadding).EncodeToString(key[:16])
+}

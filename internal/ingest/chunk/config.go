@@ -10,9 +10,10 @@ type Config struct {
 	Overlap  int    `yaml:"overlap_tokens" json:"overlap_tokens" doc:"Tokens of the preceding chunk of the same section that are repeated at the start of a chunk."`
 }
 
-// Default returns chunks of about 320 tokens without overlap.
+// Default returns chunks of about 320 tokens without overlap. The maximum is twice the target: measured over inserted
+// sentences, a third changed chunk is four times as frequent at 1.6 times.
 func Default() Config {
-	return Config{Strategy: "headings", Tokens: 320, Max: 512}
+	return Config{Strategy: "headings", Tokens: 320, Max: 640}
 }
 
 // Check refuses sizes that cannot be met.
