@@ -202,7 +202,8 @@ func (in *intake) write(ctx context.Context, tx *db.Tx, b *batch) error {
 	if moved != 1 {
 		return errMoved
 	}
-	if err := tx.Insert(ctx, "calls", callColumns, "", len(b.calls), func(i int, args []any) []any { return callArgs(&b.calls[i], now, args) }); err != nil {
+	scratch := make([]byte, 0, 2048)
+	if err := tx.Insert(ctx, "calls", callColumns, "", len(b.calls), func(i int, args []any) []any { return callArgs(&b.calls[i], now, &scratch, args) }); err != nil {
 		return err
 	}
 	for _, s := range in.sinks {

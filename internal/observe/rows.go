@@ -12,9 +12,11 @@ import (
 // callColumns are in the order of callArgs and scanCall.
 var callColumns = []string{"id", "started_at", "duration_us", "workflow", "model", "outcome", "nanos_usd", "priced", "trace_id", "detail", "recorded_at"}
 
-func callArgs(c *llm.Call, recorded int64, args []any) []any {
+// callArgs appends a call's values; scratch is reused from call to call.
+func callArgs(c *llm.Call, recorded int64, scratch *[]byte, args []any) []any {
+	*scratch = appendDetail((*scratch)[:0], c)
 	return append(args, c.ID, db.Micros(c.Start), c.Duration.Microseconds(), c.Workflow, c.Model, string(c.Outcome), int64(c.Cost), flag(c.Priced), c.TraceID,
-		string(appendDetail(make([]byte, 0, 1024), c)), recorded)
+		string(*scratch), recorded)
 }
 
 func scanCall(row interface{ Scan(...any) error }) (c llm.Call, recorded int64, err error) {
