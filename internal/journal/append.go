@@ -12,8 +12,8 @@ import (
 const (
 	keptBytes   = 1 << 20 // the largest buffer that is kept for a later batch
 	keptBatches = 16
-	yields      = 4  // batches of one record after which a leader no longer waits for company,
-	retryYield  = 32 // but for each 32nd
+	yields      = 4   // batches of one record after which a leader no longer waits for company,
+	retryYield  = 256 // but for each 256th
 )
 
 // batch is the records of several appenders, brought to the disk by one write of one of them, who leads.

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 
 	"airfield/internal/fault"
@@ -68,7 +69,7 @@ func Open(dir string, c Config, log *slog.Logger) (*Journal, error) {
 		return nil, err
 	}
 	j := &Journal{dir: dir, config: c, lock: lock, log: log}
-	if err := j.recover(); err != nil {
+	if err := j.resume(); err != nil {
 		lock.Close()
 		return nil, err
 	}
@@ -76,8 +77,8 @@ func Open(dir string, c Config, log *slog.Logger) (*Journal, error) {
 	return j, nil
 }
 
-// recover finds what an earlier process left, cuts off a torn end and begins a new segment.
-func (j *Journal) recover() error {
+// resume finds what an earlier process left, cuts off a torn end and begins a new segment.
+func (j *Journal) resume() error {
 	segments, err := listSegments(j.dir)
 	if err != nil {
 		return err
@@ -176,16 +177,15 @@ func (j *Journal) Trim(upTo Position) error {
 	var freed int64
 	var err error
 	for _, s := range done { // outside mu: taking away a large file takes its time
-		if err = os.Remove(s.path(j.dir)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		if err = os.Remove(s.path(j.dir)); err != nil {
 			err = fmt.Errorf("trim journal: %w", err)
 			break
 		}
-		err = nil
 		removed++
 		freed += s.size
 	}
 	j.mu.Lock()
-	j.segments = append([]segment(nil), j.segments[removed:]...)
+	j.segments = slices.Delete(j.segments, 0, removed)
 	j.bytes -= freed
 	j.mu.Unlock()
 	return err

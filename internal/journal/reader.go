@@ -64,15 +64,15 @@ func (r *Reader) TryNext() (record []byte, next Position, ok bool, err error) {
 	return record, r.pos, ok, err
 }
 
-// ReadBatch waits for a record and returns it with those that follow, up to max of them and about 256 KiB,
+// ReadBatch waits for a record and returns it with those that follow, up to limit of them and about 256 KiB,
 // without waiting for more. The slice and the records are valid until the next call; next is the position after the last.
-func (r *Reader) ReadBatch(ctx context.Context, max int) (records [][]byte, next Position, err error) {
+func (r *Reader) ReadBatch(ctx context.Context, limit int) (records [][]byte, next Position, err error) {
 	record, next, err := r.Next(ctx)
 	if err != nil {
 		return nil, next, err
 	}
 	r.batch = append(r.batch[:0], record)
-	for len(r.batch) < max {
+	for len(r.batch) < limit {
 		record, ok, _ := r.advance(false)
 		if !ok {
 			break

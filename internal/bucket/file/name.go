@@ -11,26 +11,29 @@ import (
 	"airfield/internal/bucket"
 )
 
-// A key becomes a path: its bytes are cut after each "/" and after each segmentBytes, and each piece is the name
-// of a folder. In a name
+// A key becomes a path: its bytes are cut after each of the first maxFolders "/" and after each pieceBytes, and
+// each piece is the name of a folder. In a name
 //
 //	a-z 0-9 . _ -   stand for themselves, a "." only when it is not the first
 //	^a              is "A": names differ also where the file system ignores case
-//	+               is "/", always the last of its name
+//	+               is "/"
 //	%xx             is any other byte
 //
-// So no name is "." or "..", none has more than 3*segmentBytes bytes, two keys never share a path, and the keys of
-// a folder sort as their pieces do. A folder whose path is a whole key holds its versions, whose names begin with
-// "~", which no piece has.
-const segmentBytes = 64
+// So no name is "." or "..", none has more than 3*pieceBytes bytes, no path is so deep that it costs, two keys
+// never share a path, and the keys of a folder sort as their pieces do. A folder whose path is a whole key holds
+// its versions, whose names begin with "~", which no piece has.
+const (
+	pieceBytes = 64
+	maxFolders = 16
+)
 
 const hexDigits = "0123456789abcdef"
 
 // pieces cuts a key.
 func pieces(key string) (out []string) {
 	for key != "" {
-		n := min(len(key), segmentBytes)
-		if i := strings.IndexByte(key[:n], '/'); i >= 0 {
+		n := min(len(key), pieceBytes)
+		if i := strings.IndexByte(key[:n], '/'); i >= 0 && len(out) < maxFolders {
 			n = i + 1
 		}
 		out = append(out, key[:n])

@@ -119,10 +119,21 @@ func (in *input) Read(p []byte) (int, error) {
 
 // place gives an upload its version and its name among the objects, durably.
 func (b *Bucket) place(upload string, o *bucket.Object) error {
+	dir := keyPath(o.Key)
+	if err := b.rename(upload, dir, o); err != nil {
+		return err
+	}
+	if err := b.syncDir(dir); err != nil && !errors.Is(err, fs.ErrNotExist) { // purged since
+		return errors.Join(writeError(err), b.root.Remove(dir+"/"+versionName(*o)))
+	}
+	return nil
+}
+
+// rename moves an upload to its place under a version later than all there are.
+func (b *Bucket) rename(upload, dir string, o *bucket.Object) error {
 	b.commit.Lock()
 	defer b.commit.Unlock()
-	dir := keyPath(o.Key)
-	for try := 0; ; try++ {
+	for try := 1; ; try++ {
 		if err := b.makeDir(dir); err != nil {
 			return writeError(err)
 		}
@@ -130,32 +141,25 @@ func (b *Bucket) place(upload string, o *bucket.Object) error {
 		if err != nil {
 			return err
 		}
-		// Later than all there is, also when the clock was set back.
 		o.Modified = time.Now().UTC().Truncate(time.Microsecond)
 		for _, e := range entries {
 			if v, ok := parseVersion(e.Name()); ok && !v.Modified.Before(o.Modified) {
-				o.Modified = v.Modified.Add(time.Microsecond)
+				o.Modified = v.Modified.Add(time.Microsecond) // also when the clock was set back
 			}
 		}
 		o.Version = newVersion(o.Modified)
-		name := dir + "/" + versionName(*o)
-		err = b.root.Rename(upload, name)
-		if errors.Is(err, fs.ErrNotExist) {
-			if _, statErr := b.root.Stat(upload); statErr != nil {
-				return fault.New(fault.Conflict, "upload_expired", "the upload of %q took so long that it was removed", o.Key).
-					Hinted("send it faster, or raise bucket.lifecycle.abort_uploads_after")
-			}
-			if try < 10 {
-				continue // another process purged the key and took its empty folder away
-			}
+		err = b.root.Rename(upload, dir+"/"+versionName(*o))
+		if err == nil {
+			return nil
 		}
-		if err != nil {
+		if _, gone := b.root.Stat(upload); errors.Is(gone, fs.ErrNotExist) {
+			return fault.New(fault.Conflict, "upload_expired", "the upload of %q took so long that it was removed", o.Key).
+				Hinted("send it faster, or raise bucket.lifecycle.abort_uploads_after")
+		}
+		if !errors.Is(err, fs.ErrNotExist) || try == 10 {
 			return writeError(err)
 		}
-		if err := b.syncDir(dir); err != nil {
-			return errors.Join(writeError(err), b.root.Remove(name))
-		}
-		return nil
+		// Another process purged the key and took its empty folder away: once more.
 	}
 }
 
