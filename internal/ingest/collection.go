@@ -35,10 +35,18 @@ type NewCollection struct {
 	Metadata map[string]string
 }
 
+// CollectionUpdate changes what is not nil.
+type CollectionUpdate struct {
+	Name     *string
+	Config   *CollectionConfig
+	Metadata map[string]string
+}
+
 // Status counts what a collection holds.
 type Status struct {
 	Documents int            `json:"documents"` // not deleted
 	Versions  map[string]int `json:"versions"`  // by state; the newest of each document that is not deleted
+	Live      int            `json:"live"`      // documents that searches find
 	Chunks    int            `json:"chunks"`    // of live versions
 	Bytes     int64          `json:"bytes"`     // of live versions
 	Purging   int            `json:"purging"`   // deletions whose purge is not done

@@ -9,7 +9,6 @@ import (
 // Config says how documents are worked on. It is the part of airfield.yaml that this package owns, beside the
 // collections.
 type Config struct {
-	Workers        int           `yaml:"workers" json:"workers" doc:"How many documents one process works on at once."`
 	LeaseFor       time.Duration `yaml:"lease_for" json:"lease_for" doc:"How long a run stays with a worker that gives no sign of life."`
 	MaxAttempts    int           `yaml:"max_attempts" json:"max_attempts" doc:"Tries of one step after which a run becomes a dead letter."`
 	MaxCrashes     int           `yaml:"max_crashes" json:"max_crashes" doc:"Workers that may die during one step before its run becomes a dead letter."`
@@ -23,7 +22,7 @@ type Config struct {
 // Default fits two cores.
 func Default() Config {
 	return Config{
-		Workers: 4, LeaseFor: time.Minute, MaxAttempts: 5, MaxCrashes: 10,
+		LeaseFor: time.Minute, MaxAttempts: 5, MaxCrashes: 10,
 		Backoff: 2 * time.Second, MaxBackoff: 5 * time.Minute,
 		EmbedBatch: 64, SweepEvery: 30 * time.Second, MaxUploadBytes: 200 << 20,
 	}
@@ -32,8 +31,6 @@ func Default() Config {
 // Check reports what is wrong or unwise.
 func (c Config) Check() (warnings []string, err error) {
 	switch {
-	case c.Workers < 1:
-		return nil, fmt.Errorf("workers: at least 1, not %d", c.Workers)
 	case c.LeaseFor < time.Second:
 		return nil, fmt.Errorf("lease_for: at least 1s, not %s", c.LeaseFor)
 	case c.MaxAttempts < 1:

@@ -1,0 +1,163 @@
+package ingest
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"airfield/internal/access"
+	"airfield/internal/caller"
+	"airfield/internal/db"
+	"airfield/internal/fault"
+	"airfield/internal/id"
+)
+
+// CreateCollection makes a collection that the API owns, for the caller's workflow. Without a configuration it takes
+// the default one, closed to everybody below the creator's clearance.
+func (p *Pipeline) CreateCollection(ctx context.Context, n NewCollection) (Collection, error) {
+	who := caller.From(ctx)
+	if who == nil || (who.Role != caller.Workflow && !who.Is(caller.Operator)) {
+		return Collection{}, fault.New(fault.Denied, "collection_create", "this key may not create collections")
+	}
+	c := Collection{ID: id.New("col"), Name: n.Name, Owner: OwnerAPI, Workflow: who.Workflow, Metadata: n.Metadata, Config: DefaultCollection()}
+	c.Config.Defaults.Tier = max(who.Clearance, caller.Public)
+	if n.Config != nil {
+		c.Config = *n.Config
+	}
+	if c.Name == "" {
+		c.Name = c.ID
+	}
+	if err := checkAPIConfig(ctx, c); err != nil {
+		return Collection{}, err
+	}
+	err := p.DB.Tx(ctx, func(tx *db.Tx) (err error) {
+		if c, err = insertCollection(ctx, tx, c, time.Now()); err != nil {
+			return err
+		}
+		return p.Audit.Record(ctx, tx, access.Entry{Action: "collection.create", Target: c.ID, Detail: map[string]any{"name": c.Name, "owner": OwnerAPI}})
+	})
+	if db.IsUnique(err) {
+		return Collection{}, nameTaken(c.Name)
+	}
+	return c, err
+}
+
+func nameTaken(name string) error {
+	return fault.New(fault.Conflict, "collection_exists", "the name %s is taken by another collection", name).At("name")
+}
+
+// checkAPIConfig refuses what a collection made through the API may not have: sources read this machine's files.
+func checkAPIConfig(ctx context.Context, c Collection) error {
+	if !nameShape.MatchString(c.Name) {
+		return badName(c.Name)
+	}
+	if _, err := c.Config.Check(); err != nil {
+		return fault.New(fault.Invalid, "collection_config", "%w", err)
+	}
+	if len(c.Config.Sources) > 0 {
+		return fault.New(fault.Invalid, "collection_config", "sources can only be configured in airfield.yaml").At("sources")
+	}
+	return nil
+}
+
+// GetCollection returns a collection the caller reads, by name or id.
+func (p *Pipeline) GetCollection(ctx context.Context, nameOrID string) (Collection, error) {
+	c, err := findCollection(ctx, p.DB, nameOrID)
+	if err == nil {
+		err = reads(ctx, c)
+	}
+	if err != nil {
+		return Collection{}, err
+	}
+	return c, nil
+}
+
+// ownCollection returns a collection the caller may change.
+func (p *Pipeline) ownCollection(ctx context.Context, nameOrID string) (Collection, error) {
+	c, err := findCollection(ctx, p.DB, nameOrID)
+	if err == nil {
+		err = owns(ctx, c)
+	}
+	if err != nil {
+		return Collection{}, err
+	}
+	return c, nil
+}
+
+// ListCollections returns the collections the caller reads, by name.
+func (p *Pipeline) ListCollections(ctx context.Context) ([]Collection, error) {
+	all, err := allCollections(ctx, p.DB)
+	return slices.DeleteFunc(all, func(c Collection) bool { return reads(ctx, c) != nil }), err
+}
+
+// UpdateCollection changes a collection that the API owns.
+func (p *Pipeline) UpdateCollection(ctx context.Context, nameOrID string, u CollectionUpdate) (Collection, error) {
+	before, err := p.ownCollection(ctx, nameOrID)
+	if err != nil {
+		return before, err
+	}
+	if before.Owner == OwnerFile {
+		return before, fault.New(fault.Conflict, "collection_in_file", "the collection %s is configured in airfield.yaml", before.Name).Hinted("change the file")
+	}
+	c := before
+	if u.Name != nil {
+		c.Name = *u.Name
+	}
+	if u.Config != nil {
+		c.Config = *u.Config
+	}
+	if u.Metadata != nil {
+		c.Metadata = u.Metadata
+	}
+	if err := checkAPIConfig(ctx, c); err != nil {
+		return before, err
+	}
+	err = p.DB.Tx(ctx, func(tx *db.Tx) error {
+		warnings, err := p.writeConfig(ctx, tx, before, c)
+		if err == nil && len(warnings) > 0 && c.Config.EmbeddingModel != before.Model {
+			err = fault.New(fault.Conflict, "embedding_model", "%s", strings.Join(warnings, "; ")).At("embedding_model")
+		}
+		return err
+	})
+	if db.IsUnique(err) {
+		return before, nameTaken(c.Name)
+	}
+	if err != nil {
+		return before, err
+	}
+	return p.GetCollection(ctx, before.ID)
+}
+
+// Status counts what a collection holds.
+func (p *Pipeline) Status(ctx context.Context, nameOrID string) (s Status, err error) {
+	c, err := p.GetCollection(ctx, nameOrID)
+	if err != nil {
+		return s, err
+	}
+	s.Versions = map[string]int{}
+	type count struct {
+		state string
+		n     int
+	}
+	counts, err := collect(ctx, p.DB, func(row scanner) (c count, err error) { return c, row.Scan(&c.state, &c.n) },
+		"SELECT v.state, COUNT(*) FROM documents d JOIN versions v ON v.document_id = d.id AND v.number = d.last_number WHERE d.collection_id = ? AND d.deleted_at IS NULL GROUP BY v.state", c.ID)
+	if err != nil {
+		return s, err
+	}
+	for _, one := range counts {
+		s.Versions[one.state] = one.n
+		s.Documents += one.n
+	}
+	if err := p.DB.QueryRow(ctx, "SELECT COUNT(*), COALESCE(SUM(bytes), 0) FROM versions WHERE collection_id = ? AND state = ?", c.ID, Live).Scan(&s.Live, &s.Bytes); err != nil {
+		return s, err
+	}
+	if err := p.DB.QueryRow(ctx, "SELECT COUNT(*) FROM versions v JOIN version_chunks vc ON vc.version_id = v.id WHERE v.collection_id = ? AND v.state = ?", c.ID, Live).Scan(&s.Chunks); err != nil {
+		return s, err
+	}
+	if err := p.DB.QueryRow(ctx, "SELECT COUNT(*) FROM runs WHERE collection_id = ? AND kind = ? AND state IN (?,?)", c.ID, kindPurge, runWaiting, runRunning).Scan(&s.Purging); err != nil {
+		return s, err
+	}
+	s.Sources, err = p.sources(ctx, c)
+	return s, err
+}

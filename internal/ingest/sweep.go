@@ -1,0 +1,178 @@
+package ingest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"airfield/internal/db"
+)
+
+// Recover frees every lease: only where no other process can be at work, at an embedded start. Dead workers' runs go
+// on at once instead of when their leases end.
+func (p *Pipeline) Recover(ctx context.Context) error {
+	return p.free(asSystem(ctx), db.Micros(time.Now().Add(100*p.config.LeaseFor)))
+}
+
+// Sweep wakes runs that were forgotten and removes left-over bytes.
+func (p *Pipeline) Sweep(ctx context.Context) error {
+	ctx = asSystem(ctx)
+	now := time.Now()
+	return errors.Join(
+		p.free(ctx, db.Micros(now)),
+		p.wakeForgotten(ctx, now),
+		p.dropDerived(ctx),
+		p.dropOldVersions(ctx),
+		p.dropOrphans(ctx, "versions/", "versions", now),
+		p.dropOrphans(ctx, "files/", "files", now),
+	)
+}
+
+// sweepBatch bounds what one transaction of the sweep touches.
+const sweepBatch = 200
+
+// free takes runs from workers whose leases ended before the given time.
+func (p *Pipeline) free(ctx context.Context, before int64) error {
+	list, err := collect(ctx, p.DB, scanText, "SELECT id FROM runs WHERE state = ? AND leased_until < ? ORDER BY created_at", runRunning, before)
+	if err != nil {
+		return fmt.Errorf("look for leases that ended: %w", err)
+	}
+	for _, runID := range list {
+		if err := p.freeOne(ctx, runID, before); err != nil {
+			return fmt.Errorf("free run %s: %w", runID, err)
+		}
+	}
+	return nil
+}
+
+func (p *Pipeline) freeOne(ctx context.Context, runID string, before int64) error {
+	return p.DB.Tx(ctx, func(tx *db.Tx) error {
+		r := &runRow{ID: runID}
+		err := tx.QueryRow(ctx, "SELECT kind, document_id, version_id, step, priority, attempts, crashes FROM runs WHERE id = ? AND state = ? AND leased_until < ?"+tx.ForUpdate(), runID, runRunning, before).
+			Scan(&r.Kind, &r.Document, &r.Version, &r.Step, &r.Priority, &r.Attempts, &r.Crashes)
+		if db.IsNone(err) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if r.Crashes++; r.Kind == kindIngest && r.Crashes >= p.config.MaxCrashes {
+			return p.bury(ctx, tx, r, r.Attempts, "worker_died", fmt.Sprintf(
+				"%d workers died, or stopped answering, in the step %s; look for what ended them in the server's log, then replay", r.Crashes, r.Step))
+		}
+		return p.retry(ctx, tx, r, time.Now(), r.Attempts, "", "")
+	})
+}
+
+// wakeForgotten asks again for runs that are long due: the job that should have woken them was lost.
+func (p *Pipeline) wakeForgotten(ctx context.Context, now time.Time) error {
+	const patience = 2 * time.Minute
+	type forgotten struct {
+		id       string
+		priority int
+		due      int64
+	}
+	list, err := collect(ctx, p.DB, func(row scanner) (f forgotten, err error) { return f, row.Scan(&f.id, &f.priority, &f.due) },
+		"SELECT id, priority, due_at FROM runs WHERE state = ? AND due_at < ? ORDER BY due_at LIMIT ?", runWaiting, db.Micros(now.Add(-patience)), sweepBatch)
+	if err != nil || len(list) == 0 {
+		return err
+	}
+	return p.DB.Tx(ctx, func(tx *db.Tx) error {
+		for _, f := range list {
+			// The key of the sweep's own asks: a run that waits its turn in a long queue is asked for once more, not at every sweep.
+			if err := p.Queue.Wake(ctx, tx, Wake{RunID: f.id, Key: f.id + ":again:" + strconv.FormatInt(f.due, 36), Priority: f.priority}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// dropDerived removes extracted blocks that no step will read again.
+func (p *Pipeline) dropDerived(ctx context.Context) error {
+	for {
+		list, err := collect(ctx, p.DB, scanText, "SELECT id FROM versions WHERE derived = 1 AND state IN (?,?,?) LIMIT ?", Live, Superseded, Deleted, sweepBatch)
+		if err != nil || len(list) == 0 {
+			return err
+		}
+		for _, version := range list {
+			if _, err := p.Bucket.Purge(ctx, blocksKey(version), ""); err != nil {
+				return fmt.Errorf("remove extracted blocks: %w", err)
+			}
+		}
+		if _, err := p.DB.Exec(ctx, "UPDATE versions SET derived = 0 WHERE id IN ("+db.Marks(len(list))+")", db.Args(list)...); err != nil {
+			return err
+		}
+	}
+}
+
+// dropOldVersions removes the bytes of superseded versions beyond what their collection keeps.
+func (p *Pipeline) dropOldVersions(ctx context.Context) error {
+	all, err := allCollections(ctx, p.DB)
+	if err != nil {
+		return err
+	}
+	for _, c := range all {
+		list, err := collect(ctx, p.DB, scanText, `SELECT v.id FROM versions v JOIN documents d ON d.id = v.document_id
+			WHERE v.collection_id = ? AND v.state = ? AND v.bucket_key <> '' AND v.number < d.last_number - ? LIMIT ?`, c.ID, Superseded, c.Config.KeepVersions, sweepBatch)
+		if err != nil {
+			return err
+		}
+		for _, version := range list {
+			if _, err := p.Bucket.Purge(ctx, originalKey(version), ""); err != nil {
+				return fmt.Errorf("remove the bytes of old versions: %w", err)
+			}
+			if _, err := p.DB.Exec(ctx, "UPDATE versions SET bucket_key = '', bucket_version = '' WHERE id = ?", version); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// dropOrphans removes objects whose row never came to be: the process died between the bytes and the transaction. Ids
+// sort by time, so that only what was made since the last look, and long enough ago, is listed.
+func (p *Pipeline) dropOrphans(ctx context.Context, prefix, table string, now time.Time) error {
+	const age = time.Hour
+	setting := "ingest.orphans." + table
+	var after string
+	if err := p.DB.QueryRow(ctx, "SELECT value FROM settings WHERE name = ?", setting).Scan(&after); err != nil && !db.IsNone(err) {
+		return err
+	}
+	start := after
+	for {
+		objects, err := p.Bucket.List(ctx, prefix, after, sweepBatch)
+		if err != nil {
+			return fmt.Errorf("look for bytes that no row names: %w", err)
+		}
+		done := len(objects) < sweepBatch
+		for _, o := range objects {
+			if now.Sub(o.Modified) < age {
+				done = true
+				break
+			}
+			owner, _, _ := strings.Cut(strings.TrimPrefix(o.Key, prefix), "/")
+			var n int
+			if err := p.DB.QueryRow(ctx, "SELECT COUNT(*) FROM "+table+" WHERE id = ?", owner).Scan(&n); err != nil {
+				return err
+			}
+			if n == 0 {
+				if _, err := p.Bucket.Purge(ctx, o.Key, ""); err != nil {
+					return err
+				}
+			}
+			after = o.Key
+		}
+		if done {
+			break
+		}
+	}
+	if after == start {
+		return nil
+	}
+	_, err := p.DB.Exec(ctx, "INSERT INTO settings (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value", setting, after)
+	return err
+}

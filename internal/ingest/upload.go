@@ -1,0 +1,406 @@
+package ingest
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"path"
+	"strings"
+	"time"
+
+	"airfield/internal/access"
+	"airfield/internal/bucket"
+	"airfield/internal/caller"
+	"airfield/internal/db"
+	"airfield/internal/fault"
+	"airfield/internal/id"
+)
+
+// Upload is one file on its way in.
+type Upload struct {
+	Name      string    // the file's name; its extension counts
+	Source    string    // upload where empty
+	SourceKey string    // its name in the source: Name where empty
+	Reader    io.Reader // its bytes
+	MediaType string    // as declared, or ""
+	Metadata  Metadata  // as given with it
+	Problem   string    // why what was given cannot be used; the version becomes a dead letter, the document restricted
+	Priority  int       // PriorityUpload where 0
+
+	Item   *Item        // what the source saw, kept in the same transaction
+	Verify func() error // called when the bytes are stored; an error drops them
+}
+
+// What an upload turned out to be.
+const (
+	Created   = "created"
+	Changed   = "version"
+	Described = "metadata"
+	Unchanged = "unchanged"
+)
+
+// Receipt says what became of an upload.
+type Receipt struct {
+	DocumentID string `json:"document_id"`
+	VersionID  string `json:"version_id"`
+	Number     int    `json:"number"`
+	Change     string `json:"change"` // created, version, metadata, unchanged
+	SHA256     string `json:"sha256"`
+	Bytes      int64  `json:"bytes"`
+	Err        error  `json:"-"` // why this one of many was not accepted
+}
+
+// Upload accepts a file: a new document, a new version of the one with the same source and key, changed metadata, or
+// nothing new. When it returns, the bytes and the run are durable.
+func (p *Pipeline) Upload(ctx context.Context, collection string, u Upload) (Receipt, error) {
+	receipts, err := p.UploadAll(ctx, collection, []Upload{u})
+	if err != nil {
+		return Receipt{}, err
+	}
+	return receipts[0], receipts[0].Err
+}
+
+// staged is an upload whose bytes are in the bucket.
+type staged struct {
+	Upload
+	version string
+	object  bucket.Object
+	err     error
+}
+
+func originalKey(versionID string) string { return "versions/" + versionID + "/original" }
+func blocksKey(versionID string) string   { return "versions/" + versionID + "/blocks" }
+
+// UploadAll accepts many files with one transaction. A file that cannot be read fails alone: its receipt says why.
+func (p *Pipeline) UploadAll(ctx context.Context, collection string, uploads []Upload) ([]Receipt, error) {
+	c, err := findCollection(ctx, p.DB, collection)
+	if err == nil {
+		err = owns(ctx, c)
+	}
+	if err != nil {
+		return nil, err
+	}
+	for i := range uploads {
+		if err := uploads[i].prepare(ctx); err != nil {
+			return nil, err
+		}
+	}
+	files := make([]staged, len(uploads))
+	for i, u := range uploads {
+		files[i] = p.stage(ctx, c, u)
+	}
+	var receipts []Receipt
+	err = p.DB.Tx(ctx, func(tx *db.Tx) error {
+		receipts = make([]Receipt, len(files))
+		// The collection may have changed, or gone, while the bytes were on their way.
+		c, err := findCollection(ctx, tx, c.ID)
+		if err != nil {
+			return err
+		}
+		for i, f := range files {
+			if f.err != nil {
+				receipts[i].Err = f.err
+				continue
+			}
+			if receipts[i], err = p.accept(ctx, tx, c, f); err != nil {
+				return fmt.Errorf("accept %s: %w", f.SourceKey, err)
+			}
+		}
+		// Last, because the end of the audit log stays locked from here on.
+		for i, r := range receipts {
+			if r.Err != nil || r.Change == Unchanged {
+				continue
+			}
+			f := files[i]
+			if err := p.Audit.Record(ctx, tx, access.Entry{Action: "document." + r.Change, Target: r.DocumentID, Detail: map[string]any{
+				"collection": c.Name, "source": f.Source, "key": f.SourceKey, "version": r.Number, "sha256": r.SHA256}}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	for i, f := range files {
+		if f.err == nil && (err != nil || receipts[i].VersionID != f.version) {
+			p.drop(ctx, originalKey(f.version))
+		}
+	}
+	return receipts, err
+}
+
+// prepare fills in what was left out and refuses what cannot be a document's name.
+func (u *Upload) prepare(ctx context.Context) error {
+	if u.Source == "" {
+		u.Source = SourceUpload
+	}
+	if u.SourceKey == "" {
+		u.SourceKey = u.Name
+	}
+	if u.Name == "" {
+		u.Name = path.Base(u.SourceKey)
+	}
+	if u.Priority == 0 {
+		u.Priority = PriorityUpload
+	}
+	u.Name, u.SourceKey = storable(u.Name), storable(u.SourceKey)
+	if u.SourceKey == "" || len(u.SourceKey) > 1024 || len(u.Name) > 1024 {
+		return fault.New(fault.Invalid, "document_name", "a document's name must have 1 to 1024 bytes").At("name")
+	}
+	if err := bucket.CheckMediaType(u.MediaType); err != nil {
+		return err
+	}
+	return mayGive(ctx, u.Metadata)
+}
+
+// storable is text that both engines keep: valid UTF-8 without NUL.
+func storable(s string) string {
+	return strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD")
+}
+
+// stage brings the bytes into the bucket.
+func (p *Pipeline) stage(ctx context.Context, c Collection, u Upload) staged {
+	f := staged{Upload: u, version: id.New("ver")}
+	f.object, f.err = p.Bucket.Put(ctx, originalKey(f.version), u.Reader, bucket.PutOptions{MediaType: u.MediaType, MaxBytes: c.Config.MaxFileBytes})
+	if fault.Is(f.err, fault.TooLarge) {
+		f.err = fault.New(fault.TooLarge, "file_too_large", "%s has more than the %d bytes that collection %s takes", u.Name, c.Config.MaxFileBytes, c.Name).
+			Hinted("raise max_file_bytes of the collection, or split the file")
+	}
+	if f.err == nil && u.Verify != nil {
+		if f.err = u.Verify(); f.err != nil {
+			p.drop(ctx, originalKey(f.version))
+		}
+	}
+	return f
+}
+
+// drop removes bytes that no row names. What it cannot remove the sweeper finds.
+func (p *Pipeline) drop(ctx context.Context, key string) {
+	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), 30*time.Second, errors.New("the bucket took too long"))
+	defer cancel()
+	if _, err := p.Bucket.Purge(ctx, key, ""); err != nil {
+		p.Log.Warn("bytes that nothing needs stay until the next sweep", "key", key, "err", err)
+	}
+}
+
+// accept decides what the staged bytes are, and writes it down.
+func (p *Pipeline) accept(ctx context.Context, tx *db.Tx, c Collection, f staged) (Receipt, error) {
+	r := Receipt{VersionID: f.version, SHA256: f.object.SHA256, Bytes: f.object.Size}
+	came := given{Metadata: f.Metadata, Problem: f.Problem}
+	doc, err := scanDocRow(tx.QueryRow(ctx, docRowColumns+" WHERE collection_id = ? AND source = ? AND source_key = ? AND deleted_at IS NULL"+tx.ForUpdate(),
+		c.ID, f.Source, f.SourceKey))
+	switch {
+	case db.IsNone(err):
+		if doc, err = insertDocument(ctx, tx, c, f, came); err != nil {
+			return r, err
+		}
+		r.Change = Created
+	case err != nil:
+		return r, err
+	default:
+		same, err := p.describe(ctx, tx, c, doc, f.object.SHA256, came)
+		if err != nil {
+			return r, err
+		}
+		if same.Change != "" {
+			r.VersionID, r.Number, r.Change = same.VersionID, same.Number, same.Change
+		} else {
+			r.Change = Changed
+		}
+	}
+	r.DocumentID = doc.ID
+	if r.Change == Created || r.Change == Changed {
+		r.Number = doc.Last + 1
+		if err := p.insertVersion(ctx, tx, c, doc, r, f, came); err != nil {
+			return r, err
+		}
+	}
+	if f.Item != nil {
+		f.Item.DocumentID, f.Item.SHA256 = doc.ID, f.object.SHA256
+		if err := putItem(ctx, tx, *f.Item); err != nil {
+			return r, err
+		}
+	}
+	return r, nil
+}
+
+func insertDocument(ctx context.Context, tx *db.Tx, c Collection, f staged, came given) (docRow, error) {
+	doc := docRow{ID: id.New("doc"), Collection: c.ID, Source: f.Source, SourceKey: f.SourceKey}
+	doc.Tier = doc.atLeast(came)
+	now := db.Micros(time.Now())
+	_, err := tx.Exec(ctx, "INSERT INTO documents (id, collection_id, source, source_key, title, tier, created_at, updated_at) VALUES (?,?,?,?,?,?,?,?)",
+		doc.ID, c.ID, f.Source, f.SourceKey, titleOf(came.Metadata, f.Name), int(doc.Tier), now, now)
+	return doc, err
+}
+
+// describe handles bytes that the newest version has already: nothing is new, or only what is said about them. A
+// receipt without a change means that a new version is needed.
+func (p *Pipeline) describe(ctx context.Context, tx *db.Tx, c Collection, doc docRow, sha256 string, came given) (r Receipt, err error) {
+	var state, sum, raw string
+	err = tx.QueryRow(ctx, "SELECT id, number, state, sha256, metadata FROM versions WHERE document_id = ? AND number = ?", doc.ID, doc.Last).
+		Scan(&r.VersionID, &r.Number, &state, &sum, &raw)
+	if err != nil {
+		return r, err
+	}
+	var before given
+	if err := json.Unmarshal([]byte(raw), &before); err != nil {
+		return r, err
+	}
+	if sum != sha256 || (state != Live && state != Running && state != Pending) {
+		return Receipt{}, nil
+	}
+	if before.equal(came) {
+		r.Change = Unchanged
+		return r, nil
+	}
+	r.Change = Described
+	if err := setGiven(ctx, tx, r.VersionID, came); err != nil {
+		return r, err
+	}
+	if state != Live {
+		return r, raise(ctx, tx, doc, came) // the run reads it when it validates, and again when it stores
+	}
+	err = p.applyMetadata(ctx, tx, c, doc, r.VersionID)
+	if fault.Is(err, fault.Invalid) {
+		// What came cannot be applied: it becomes a version of its own, whose dead letter says why.
+		return Receipt{}, setGiven(ctx, tx, r.VersionID, before)
+	}
+	return r, err
+}
+
+func setGiven(ctx context.Context, tx *db.Tx, versionID string, g given) error {
+	raw, err := json.Marshal(g)
+	if err != nil {
+		return err
+	}
+	_, err = tx.Exec(ctx, "UPDATE versions SET metadata = ? WHERE id = ?", string(raw), versionID)
+	return err
+}
+
+// raise closes the document at once where what came asks for it.
+func raise(ctx context.Context, tx *db.Tx, doc docRow, came given) error {
+	tier := doc.atLeast(came)
+	if tier == doc.Tier {
+		return nil
+	}
+	if _, err := tx.Exec(ctx, "UPDATE documents SET tier = ?, updated_at = ? WHERE id = ?", int(tier), db.Micros(time.Now()), doc.ID); err != nil {
+		return err
+	}
+	if doc.Live == "" {
+		return nil
+	}
+	return touch(ctx, tx, doc.Collection, "metadata", doc.ID)
+}
+
+// applyMetadata makes what was given with a live version the document's metadata, now.
+func (p *Pipeline) applyMetadata(ctx context.Context, tx *db.Tx, c Collection, doc docRow, versionID string) error {
+	if who := caller.From(ctx); !who.Is(caller.Operator) && !who.Clearance.Sees(doc.Tier) {
+		return fault.New(fault.Denied, "tier_above_clearance", "the document's tier %s is above your clearance: what is said about it cannot be changed with this key", doc.Tier)
+	}
+	m, name, err := c.metadataOf(ctx, tx, doc, versionID)
+	if err != nil {
+		return err
+	}
+	if err := writeMetadata(ctx, tx, doc.ID, name, m); err != nil {
+		return err
+	}
+	return touch(ctx, tx, c.ID, "metadata", doc.ID)
+}
+
+// metadataOf resolves a version's metadata from its row.
+func (c Collection) metadataOf(ctx context.Context, q db.Querier, doc docRow, versionID string) (m Metadata, name string, err error) {
+	var came, found string
+	if err := q.QueryRow(ctx, "SELECT name, metadata, extracted FROM versions WHERE id = ?", versionID).Scan(&name, &came, &found); err != nil {
+		return m, "", err
+	}
+	var g given
+	var f Metadata
+	if err := json.Unmarshal([]byte(came), &g); err != nil {
+		return m, "", fmt.Errorf("read what was given with version %s: %w", versionID, err)
+	}
+	if err := json.Unmarshal([]byte(found), &f); err != nil {
+		return m, "", fmt.Errorf("read what was found in version %s: %w", versionID, err)
+	}
+	m, err = c.resolve(doc.Source, g, f)
+	return m, name, err
+}
+
+// insertVersion writes the version and its run, and asks for the run to be done.
+func (p *Pipeline) insertVersion(ctx context.Context, tx *db.Tx, c Collection, doc docRow, r Receipt, f staged, came given) error {
+	raw, err := json.Marshal(came)
+	if err != nil {
+		return err
+	}
+	now := db.Micros(time.Now())
+	if _, err := tx.Exec(ctx, `INSERT INTO versions (id, document_id, collection_id, number, state, name, sha256, bytes, media_type, bucket_key, bucket_version, metadata, created_at)
+		VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)`, r.VersionID, doc.ID, c.ID, r.Number, Pending, f.Name, f.object.SHA256, f.object.Size, f.MediaType,
+		f.object.Key, f.object.Version, string(raw), now); err != nil {
+		return err
+	}
+	if _, err := tx.Exec(ctx, "UPDATE documents SET last_number = ?, updated_at = ? WHERE id = ?", r.Number, now, doc.ID); err != nil {
+		return err
+	}
+	if r.Change == Changed {
+		if err := raise(ctx, tx, doc, came); err != nil {
+			return err
+		}
+	}
+	return p.insertRun(ctx, tx, runRow{Kind: kindIngest, Collection: c.ID, Document: doc.ID, Version: r.VersionID, Step: StepExtract, Priority: f.Priority})
+}
+
+// insertRun writes a run that waits, and wakes a worker for it.
+func (p *Pipeline) insertRun(ctx context.Context, tx *db.Tx, r runRow) error {
+	r.ID = id.New("run")
+	now := time.Now()
+	if _, err := tx.Exec(ctx, `INSERT INTO runs (id, kind, collection_id, document_id, version_id, state, step, priority, due_at, created_at, updated_at)
+		VALUES (?,?,?,?,?,?,?,?,?,?,?)`, r.ID, r.Kind, r.Collection, r.Document, r.Version, runWaiting, r.Step, r.Priority, db.Micros(now), db.Micros(now), db.Micros(now)); err != nil {
+		return err
+	}
+	return p.Queue.Wake(ctx, tx, Wake{RunID: r.ID, Key: r.ID + ":0", Priority: r.Priority})
+}
+
+// UpdateMetadata replaces what was given with the document. Nothing is embedded again.
+func (p *Pipeline) UpdateMetadata(ctx context.Context, documentID string, m Metadata) (Document, error) {
+	d, c, err := p.ownDocument(ctx, documentID)
+	if err == nil {
+		err = mayGive(ctx, m)
+	}
+	if err != nil {
+		return d, err
+	}
+	err = p.DB.Tx(ctx, func(tx *db.Tx) error {
+		doc, err := lockDocument(ctx, tx, d.ID)
+		if err != nil {
+			return err
+		}
+		if doc.Deleted {
+			return noDocument(documentID)
+		}
+		came := given{Metadata: m}
+		open, err := collect(ctx, tx, scanText, "SELECT id FROM versions WHERE document_id = ? AND state IN (?,?,?)", doc.ID, Pending, Running, Live)
+		if err != nil {
+			return err
+		}
+		if len(open) == 0 {
+			return fault.New(fault.Conflict, "document_dead", "no version of %s is live or on its way", d.SourceKey).Hinted("replay its dead letter, or upload it again")
+		}
+		for _, version := range open {
+			if err := setGiven(ctx, tx, version, came); err != nil {
+				return err
+			}
+		}
+		if doc.Live == "" {
+			err = raise(ctx, tx, doc, came)
+		} else {
+			err = p.applyMetadata(ctx, tx, c, doc, doc.Live)
+		}
+		if err != nil {
+			return err
+		}
+		return p.Audit.Record(ctx, tx, access.Entry{Action: "document.metadata", Target: d.ID, Detail: map[string]any{"collection": c.Name, "key": d.SourceKey}})
+	})
+	if err != nil {
+		return d, err
+	}
+	return p.GetDocument(ctx, documentID)
+}
