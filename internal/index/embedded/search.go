@@ -70,8 +70,11 @@ func (s *space) keyword(ctx context.Context, q index.Query, allowed []uint64) ([
 		return nil, err
 	}
 	defer snapshot.Close()
-	c := corpus{passages: s.table.live, length: s.table.length, lengths: s.table.lengths}
-	best, err := s.words.search(ctx, snapshot, q.Text, c, allowed, q.Limit, s.config.K1, s.config.B)
+	ranking := bm25{
+		words: s.words, snapshot: snapshot, k1: s.config.K1, b: s.config.B, allowed: allowed, limit: q.Limit,
+		passages: s.table.live, mean: max(float64(s.table.length)/float64(s.table.live), 1),
+	}
+	best, err := ranking.search(ctx, q.Text)
 	if err != nil {
 		return nil, err
 	}

@@ -36,6 +36,8 @@ type words struct {
 
 	mu   sync.Mutex
 	rows map[uint64][]uint32 // of each segment: the row of each of its documents
+
+	scores sync.Pool // of *[]float32, all zero
 }
 
 // openWords opens or creates the inverted index of a folder. Damage comes back as an error, also where bleve panics.
@@ -212,6 +214,19 @@ func (w *words) forget(snapshot *scorch.IndexSnapshot) {
 			delete(w.rows, id)
 		}
 	}
+}
+
+// borrow returns n zeros.
+func (w *words) borrow(n int) []float32 {
+	if s, _ := w.scores.Get().(*[]float32); s != nil && cap(*s) >= n {
+		return (*s)[:n]
+	}
+	return make([]float32, n, n+n/8)
+}
+
+func (w *words) giveBack(scores []float32) {
+	clear(scores)
+	w.scores.Put(&scores)
 }
 
 // present returns all rows that the index holds.
