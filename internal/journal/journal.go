@@ -177,8 +177,8 @@ func (j *Journal) Trim(upTo Position) error {
 	var freed int64
 	var err error
 	for _, s := range done { // outside mu: taking away a large file takes its time
-		if err = os.Remove(s.path(j.dir)); err != nil {
-			err = fmt.Errorf("trim journal: %w", err)
+		if e := os.Remove(s.path(j.dir)); e != nil && !errors.Is(e, os.ErrNotExist) {
+			err = fmt.Errorf("trim journal: %w", e)
 			break
 		}
 		removed++
