@@ -1,0 +1,185 @@
+package telemetry
+
+import (
+	"net/http"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"airfield/internal/llm"
+	"airfield/internal/money"
+)
+
+// Metrics are the numbers at /metrics, in a registry of their own. Every name begins with airfield_; the process's and
+// Go's own keep theirs.
+type Metrics struct {
+	registry *prometheus.Registry
+	calls    *prometheus.CounterVec
+	duration *prometheus.HistogramVec
+	first    *prometheus.HistogramVec
+	tokens   *prometheus.CounterVec
+	cost     *prometheus.CounterVec
+	unpriced *prometheus.CounterVec
+
+	models  atomic.Pointer[map[string]bool]
+	mu      sync.RWMutex
+	handles map[labels]*handles
+}
+
+// labels are what a call is counted by. A caller can write any model it likes, so that names which are not configured
+// are one label; workflows come from keys.
+type labels struct {
+	surface         llm.Surface
+	outcome         llm.Outcome
+	workflow, model string
+}
+
+// handles are the counters of a set of labels, looked up once.
+type handles struct {
+	calls, unpriced                           prometheus.Counter
+	duration, first                           prometheus.Observer
+	input, cacheRead, cacheWrite, out, reason prometheus.Counter
+	cost                                      prometheus.Counter
+}
+
+const (
+	other     = "other"
+	maxLabels = 10_000 // sets of labels, past which further ones are counted as other
+)
+
+// NewMetrics returns a registry with the figures of calls, the process and Go.
+func NewMetrics() *Metrics {
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+		return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "airfield", Name: name, Help: help}, labels)
+	}
+	histogram := func(name, help string, labels ...string) *prometheus.HistogramVec {
+		return prometheus.NewHistogramVec(prometheus.HistogramOpts{Namespace: "airfield", Name: name, Help: help, Buckets: []float64{.005, .025, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 120},
+			NativeHistogramBucketFactor: 1.1, NativeHistogramMaxBucketNumber: 160}, labels)
+	}
+	m := &Metrics{
+		registry: prometheus.NewRegistry(),
+		calls:    counter("calls_total", "Calls that ended.", "surface", "outcome", "workflow", "model"),
+		duration: histogram("call_duration_seconds", "From the request to the last byte of the answer.", "surface", "model"),
+		first:    histogram("call_first_byte_seconds", "From the request to the first byte of the answer.", "surface", "model"),
+		tokens:   counter("tokens_total", "Tokens used; the kinds do not overlap.", "kind", "workflow", "model"),
+		cost:     counter("cost_usd_total", "Cost of calls whose price is known, in dollars.", "workflow", "model"),
+		unpriced: counter("unpriced_calls_total", "Calls that used tokens and whose price is not known.", "workflow", "model"),
+		handles:  map[labels]*handles{},
+	}
+	m.models.Store(&map[string]bool{})
+	m.registry.MustRegister(m.calls, m.duration, m.first, m.tokens, m.cost, m.unpriced,
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return m
+}
+
+// SetModels names the models that are configured: all others are counted as "other".
+func (m *Metrics) SetModels(names []string) {
+	known := make(map[string]bool, len(names))
+	for _, name := range names {
+		known[name] = true
+	}
+	m.models.Store(&known)
+}
+
+// Call counts a call that ended.
+func (m *Metrics) Call(c *llm.Call) {
+	key := labels{c.Surface, c.Outcome, c.Workflow, c.Model}
+	if !(*m.models.Load())[c.Model] {
+		key.model = other
+	}
+	m.mu.RLock()
+	h := m.handles[key]
+	m.mu.RUnlock()
+	if h == nil {
+		h = m.handle(key)
+	}
+	h.calls.Inc()
+	if c.Duration > 0 {
+		h.duration.Observe(c.Duration.Seconds())
+	}
+	if c.FirstByte > 0 {
+		h.first.Observe(c.FirstByte.Seconds())
+	}
+	u := &c.Usage
+	add(h.input, u.Input)
+	add(h.cacheRead, u.CacheRead)
+	add(h.cacheWrite, u.CacheWrite)
+	add(h.out, u.Output)
+	add(h.reason, u.Reasoning)
+	switch {
+	case c.Cost > 0:
+		h.cost.Add(float64(c.Cost) / float64(money.Dollar))
+	case !c.Priced && u.Total() > 0:
+		h.unpriced.Inc()
+	}
+}
+
+func add(c prometheus.Counter, n int64) {
+	if n > 0 {
+		c.Add(float64(n))
+	}
+}
+
+func (m *Metrics) handle(key labels) *handles {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if h := m.handles[key]; h != nil {
+		return h
+	}
+	if len(m.handles) >= maxLabels {
+		key.workflow, key.model = other, other
+		if h := m.handles[key]; h != nil {
+			return h
+		}
+	}
+	surface := string(key.surface)
+	h := &handles{
+		calls:      m.calls.WithLabelValues(surface, string(key.outcome), key.workflow, key.model),
+		duration:   m.duration.WithLabelValues(surface, key.model),
+		first:      m.first.WithLabelValues(surface, key.model),
+		input:      m.tokens.WithLabelValues("input", key.workflow, key.model),
+		cacheRead:  m.tokens.WithLabelValues("cache_read", key.workflow, key.model),
+		cacheWrite: m.tokens.WithLabelValues("cache_write", key.workflow, key.model),
+		out:        m.tokens.WithLabelValues("output", key.workflow, key.model),
+		reason:     m.tokens.WithLabelValues("reasoning", key.workflow, key.model),
+		cost:       m.cost.WithLabelValues(key.workflow, key.model),
+		unpriced:   m.unpriced.WithLabelValues(key.workflow, key.model),
+	}
+	m.handles[key] = h
+	return h
+}
+
+// Gauge adds a number that is read when it is asked for: the journal's lag, the depth of a queue. read must be quick.
+func (m *Metrics) Gauge(name, help string, read func() float64) error {
+	return m.registry.Register(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: "airfield", Name: name, Help: help}, read))
+}
+
+// States adds a number for each of a few states that is read when it is asked for: ingest runs by state.
+func (m *Metrics) States(name, help string, states []string, read func() map[string]float64) error {
+	desc := prometheus.NewDesc("airfield_"+name, help, []string{"state"}, nil)
+	return m.registry.Register(stateCollector{desc: desc, states: slices.Clone(states), read: read})
+}
+
+type stateCollector struct {
+	desc   *prometheus.Desc
+	states []string
+	read   func() map[string]float64
+}
+
+func (s stateCollector) Describe(out chan<- *prometheus.Desc) { out <- s.desc }
+
+func (s stateCollector) Collect(out chan<- prometheus.Metric) {
+	values := s.read()
+	for _, state := range s.states {
+		out <- prometheus.MustNewConstMetric(s.desc, prometheus.GaugeValue, values[state], state)
+	}
+}
+
+// Handler serves the metrics in the format that the scraper asks for.
+func (m *Metrics) Handler() http.Handler {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{Registry: m.registry})
+}
