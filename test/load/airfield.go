@@ -1,0 +1,144 @@
+package main
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"time"
+
+	_ "modernc.org/sqlite" // the rows are counted in the server's own database
+)
+
+// benchModel is the model that is asked for.
+const benchModel = "bench"
+
+// airfield is the real server, with everything on that is on by default.
+type airfield struct {
+	*process
+	dir string
+	key string
+	db  *sql.DB
+}
+
+// startAirfield makes an installation in a folder of its own and starts it. The command line stands here alone.
+func startAirfield(ctx context.Context, binary, upstream string) (_ *airfield, err error) {
+	dir, err := os.MkdirTemp("", "airfield-bench-")
+	if err != nil {
+		return nil, err
+	}
+	a := &airfield{dir: dir}
+	defer func() {
+		if err != nil {
+			a.stop()
+		}
+	}()
+	listen, err := freePort()
+	if err != nil {
+		return nil, err
+	}
+	config := filepath.Join(dir, "airfield.yaml")
+	made, err := exec.CommandContext(ctx, binary, "init", dir, "--listen", listen, "--json").Output()
+	if err != nil {
+		return nil, fmt.Errorf("airfield init: %w", err)
+	}
+	var keys struct {
+		WorkflowKey string `json:"workflow_key"`
+	}
+	if err := json.Unmarshal(made, &keys); err != nil || keys.WorkflowKey == "" {
+		return nil, fmt.Errorf("airfield init printed no workflow key: %q", made)
+	}
+	a.key = keys.WorkflowKey
+	text := fmt.Sprintf(`environment: bench
+server: {listen: %q}
+log: {level: warn}
+providers:
+  mock: {kind: openai, base_url: %q, api_key: env:LOAD_PROVIDER_KEY}
+models:
+  %s: {deployments: [{provider: mock, model: mock-model, prices: {input: 0.15, output: 0.60}}]}
+business_units: {product: {}}
+workflows: {pilot: {business_unit: product, clearance: internal}}
+`, listen, upstream+"/v1", benchModel)
+	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+		return nil, err
+	}
+	cmd := exec.CommandContext(ctx, binary, "serve", "--config", config)
+	cmd.Env = append(os.Environ(), "LOAD_PROVIDER_KEY=sk-load")
+	if a.process, err = begin("airfield", cmd); err != nil {
+		return nil, err
+	}
+	a.addr = listen
+	if err := a.ready(ctx); err != nil {
+		return nil, err
+	}
+	a.db, err = sql.Open("sqlite", "file:"+filepath.Join(dir, "data", "airfield.db")+"?mode=ro&_pragma=busy_timeout(5000)")
+	return a, err
+}
+
+func freePort() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	defer l.Close()
+	return l.Addr().String(), nil
+}
+
+func (a *airfield) ready(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	defer cancel()
+	for {
+		if r, err := http.Get("http://" + a.addr + "/readyz"); err == nil {
+			r.Body.Close()
+			if r.StatusCode == http.StatusOK {
+				return nil
+			}
+		}
+		select {
+		case <-a.done:
+			return fmt.Errorf("airfield ended before it was ready: %s", a.errs)
+		case <-ctx.Done():
+			return fmt.Errorf("airfield was not ready in time: %s", a.errs)
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+// drained waits until the call log has as many rows as calls were made, and returns how many it has in the end.
+func (a *airfield) drained(ctx context.Context, calls int64) (int64, error) {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	var rows, before int64
+	since := time.Now()
+	for {
+		if err := a.db.QueryRowContext(ctx, "SELECT count(*) FROM calls").Scan(&rows); err != nil {
+			return rows, fmt.Errorf("count the call log: %w", err)
+		}
+		if rows != before {
+			before, since = rows, time.Now()
+		}
+		if rows >= calls || time.Since(since) > 10*time.Second {
+			return rows, nil // too many, or too few for long: the report says so
+		}
+		select {
+		case <-ctx.Done():
+			return rows, ctx.Err()
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
+func (a *airfield) stop() {
+	if a.db != nil {
+		a.db.Close()
+	}
+	if a.process != nil {
+		a.process.stop()
+	}
+	os.RemoveAll(a.dir)
+}

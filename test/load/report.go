@@ -1,0 +1,80 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"text/tabwriter"
+	"time"
+)
+
+// report is what bench.json holds.
+type report struct {
+	At          time.Time `json:"at"`
+	Go          string    `json:"go"`
+	CPUs        int       `json:"cpus"`
+	Connections int       `json:"connections"`
+	RequestSize int       `json:"request_bytes"`
+	Rate        int       `json:"open_loop_per_second"`
+	Rounds      int       `json:"rounds"`
+	Targets     []figures `json:"targets"`
+	Ratios      ratios    `json:"ratios"`
+	Calls       int64     `json:"calls,omitempty"` // answered by airfield in the whole run
+	Rows        int64     `json:"rows,omitempty"`  // in its call log afterwards
+}
+
+// figures of one target, medians over the rounds.
+type figures struct {
+	Name       string  `json:"name"`
+	PerSecond  float64 `json:"requests_per_second"`
+	CPU        float64 `json:"cpu_us_per_request"`
+	P50        float64 `json:"p50_ms"`
+	P99        float64 `json:"p99_ms"`
+	PeakMemory int64   `json:"peak_rss_bytes"`
+}
+
+// ratios compare the last target, the one that matters, with the others.
+type ratios struct {
+	Throughput float64 `json:"throughput_to_reverse_proxy"` // to reach: at least 0.7
+	CPU        float64 `json:"cpu_to_reverse_proxy"`        // at most 2
+	AddedP50   float64 `json:"added_p50_ms"`                // over the mock alone; at most 0.5
+	AddedP99   float64 `json:"added_p99_ms"`                // at most 2
+}
+
+func newReport(p plan, targets []*measured, rows int64) *report {
+	r := &report{At: time.Now().UTC(), Go: runtime.Version(), CPUs: runtime.NumCPU(), Connections: p.connections, RequestSize: len(body), Rate: p.rate, Rounds: p.rounds}
+	for _, t := range targets {
+		r.Targets = append(r.Targets, figures{t.target.name, median(t.rates), median(t.cpus), median(t.p50s), median(t.p99s), t.peakBytes})
+	}
+	mock, proxy, ours := r.Targets[0], r.Targets[1], r.Targets[2]
+	r.Ratios = ratios{Throughput: ours.PerSecond / proxy.PerSecond, CPU: ours.CPU / proxy.CPU, AddedP50: ours.P50 - mock.P50, AddedP99: ours.P99 - mock.P99}
+	if rows >= 0 {
+		r.Rows, r.Calls = rows, targets[2].made.Load()
+	}
+	return r
+}
+
+func (r *report) print(w io.Writer) {
+	fmt.Fprintf(w, "%d connections, requests of %d bytes, %d CPUs shared with the load generator; medians of %d rounds; latency at %d requests/s\n\n", r.Connections, r.RequestSize, r.CPUs, r.Rounds, r.Rate)
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(t, "\trequests/s\tCPU µs/request\tp50 ms\tp99 ms\tpeak MB\t")
+	for _, f := range r.Targets {
+		fmt.Fprintf(t, "%s\t%.0f\t%.1f\t%.2f\t%.2f\t%.0f\t\n", f.Name, f.PerSecond, f.CPU, f.P50, f.P99, float64(f.PeakMemory)/(1<<20))
+	}
+	t.Flush()
+	fmt.Fprintf(w, "\n%s to the reverse proxy: %.2f × the requests/s (to reach 0.70), %.2f × the CPU (to reach 2.00)\n", r.Targets[2].Name, r.Ratios.Throughput, r.Ratios.CPU)
+	fmt.Fprintf(w, "added over the mock: p50 %.2f ms (to reach 0.50), p99 %.2f ms (to reach 2.00)\n", r.Ratios.AddedP50, r.Ratios.AddedP99)
+	if r.Calls > 0 {
+		fmt.Fprintf(w, "calls answered %d, rows in the call log %d\n", r.Calls, r.Rows)
+	}
+}
+
+func (r *report) write(path string) error {
+	b, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(path, append(b, '\n'), 0o644)
+}
