@@ -2,6 +2,7 @@ package retrieve
 
 import (
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -85,8 +86,7 @@ func plainWords(s string) []string {
 
 var sentenceEnd = regexp.MustCompile(`[.!?]["')\]]*\s+`)
 
-// pieces cuts a text into paragraphs' sentences; the lines of a table or list stay whole, and so do those of a record,
-// which are separated by empty lines only.
+// pieces cuts a text into sentences, the rows of tables and whole records ("name: value" lines).
 func pieces(text string) (list []string) {
 	add := func(s string) {
 		if s = strings.Join(strings.Fields(s), " "); s != "" {
@@ -94,6 +94,10 @@ func pieces(text string) (list []string) {
 		}
 	}
 	for block := range strings.SplitSeq(text, "\n\n") {
+		if lines := strings.Split(strings.TrimSpace(block), "\n"); len(lines) > 1 && !slices.ContainsFunc(lines, func(l string) bool { return !strings.Contains(l, ": ") }) {
+			add(strings.Join(lines, ", "))
+			continue
+		}
 		for line := range strings.SplitSeq(block, "\n") {
 			start := 0
 			for _, at := range sentenceEnd.FindAllStringIndex(line, -1) {

@@ -24,7 +24,15 @@ const (
 	inHeading    = 0.8  // in the heading or the line that leads into a list
 	inDocument   = 0.7  // in the document's title
 	inNeighbour  = 0.5  // in the sentence before
-	besides      = 0.92 // of the best score, for a further sentence
+	inReferred   = 0.9  // the same where the sentence begins with "it", "they" and the like
+	inPassage    = 0.45 // anywhere in the passage
+	nameInIt     = 0.7  // the same for a name or number
+	unknown      = 0.8  // the weight of a word that no sentence has: it may be only another way to say it
+	whole        = 0.75 // of the question in the heading alone: then what stands under it answers
+	denied       = 0.93 // the rank of a sentence that denies what was not asked in the negative
+	alike        = 0.9  // a word that begins with the same letters
+	shortAlike   = 0.6  // the same with four of them
+	besides      = 0.95 // of the best score, for a further sentence
 	maxSentences = 3
 )
 
@@ -39,9 +47,11 @@ func NewAnswerer() *Answerer { return &Answerer{words: newLexicon()} }
 // candidate is a sentence with what it has of the question.
 type candidate struct {
 	sentence
-	own   set // stems
-	led   set // of the line that leads into it
-	score float64
+	own    set // stems
+	led    set // of the line that leads into it
+	denies bool
+	refers bool // to the sentence before it, by a pronoun
+	score  float64
 }
 
 // answer returns the text, whether it was found, and whether maxTokens cut it short.
@@ -51,9 +61,12 @@ func (a *Answerer) answer(text string, passages []passage, maxTokens int) (out s
 		return Refusal, false
 	}
 	list := a.candidates(passages)
-	around := make([]surroundings, len(passages))
+	around, known := make([]surroundings, len(passages)), set{}
 	for i, p := range passages {
-		around[i] = surroundings{heading: a.stems(p.heading), document: a.stems(p.document)}
+		around[i] = surroundings{heading: a.stems(p.heading), last: a.stems(p.heading[strings.LastIndex(p.heading, " > ")+1:]), document: a.stems(p.document), passage: a.stems(p.text), known: known}
+	}
+	for _, t := range q.terms {
+		known[t.stem] = slices.ContainsFunc(list, func(c candidate) bool { return a.grade(t, c.own) > 0 })
 	}
 	weights := a.weights(q, list, around)
 	var fit []*candidate
@@ -64,10 +77,15 @@ func (a *Answerer) answer(text string, passages []passage, maxTokens int) (out s
 		}
 	}
 	slices.SortStableFunc(fit, func(x, y *candidate) int { return cmp.Compare(y.score, x.score) })
-	return compose(fit, passages, maxTokens)
+	return compose(fit, list, passages, maxTokens)
 }
 
-type surroundings struct{ heading, document set }
+// surroundings are the stems around the sentences of one passage.
+type surroundings struct {
+	heading, document, passage set
+	last                       set // of the heading's path, the heading itself
+	known                      set // the question's stems that any sentence has
+}
 
 func (a *Answerer) candidates(passages []passage) (list []candidate) {
 	for i, p := range passages {
@@ -76,7 +94,10 @@ func (a *Answerer) candidates(passages []passage) (list []candidate) {
 			if s.previous >= 0 {
 				s.previous += first
 			}
-			list = append(list, candidate{sentence: s, own: a.stems(s.text), led: a.stems(s.context)})
+			c := candidate{sentence: s, own: a.stems(s.text), led: a.stems(s.context)}
+			words(s.text, func(w word) { c.denies = c.denies || a.words.negations[w.folded] })
+			c.refers = s.previous >= 0 && !s.record && a.words.pronouns[firstWord(s.text)]
+			list = append(list, c)
 		}
 	}
 	return list
@@ -85,8 +106,8 @@ func (a *Answerer) candidates(passages []passage) (list []candidate) {
 func (a *Answerer) stems(text string) set {
 	set := set{}
 	words(text, func(w word) {
-		if !a.words.stop[w.folded] || a.words.units[w.folded] {
-			set[stem(w.folded)] = true
+		if st := stem(w.folded); !a.words.stop[w.folded] || a.words.units[w.folded] || a.words.kin[st] != 0 {
+			set[st] = true
 		}
 	})
 	return set
@@ -105,6 +126,9 @@ func (a *Answerer) weights(q question, list []candidate, around []surroundings) 
 			}
 		}
 		out[i] = t.light * (0.5 + math.Log(1+(n-df+0.5)/(df+0.5))/math.Log(2+2*n))
+		if df == 0 && !t.exact {
+			out[i] *= unknown
+		}
 		sum += out[i]
 	}
 	for i := range out {
@@ -119,17 +143,30 @@ func (a *Answerer) grade(t term, set set) float64 {
 	if set[t.stem] {
 		return 1
 	}
+	if a.words.units[t.folded] {
+		for s := range set {
+			if a.words.units[s] {
+				return alike // days may be told in weeks
+			}
+		}
+		return 0
+	}
 	if t.exact {
 		return 0
 	}
 	best := 0.0
 	for s := range set {
 		short := min(len(s), len(t.stem))
-		if short >= 5 && s[:short] == t.stem[:short] && max(len(s), len(t.stem))-short <= 4 {
-			return 0.9
+		if short >= 4 && s[:short] == t.stem[:short] {
+			switch more := max(len(s), len(t.stem)) - short; {
+			case short >= 5 && more <= 4, a.words.suffixes[s[short:]], a.words.suffixes[t.stem[short:]]:
+				return alike
+			case more <= 2:
+				best = max(best, shortAlike)
+			}
 		}
 		if a.words.synonyms(s, t.stem) {
-			best = inKin
+			best = max(best, inKin)
 		}
 	}
 	return best
@@ -137,31 +174,64 @@ func (a *Answerer) grade(t term, set set) float64 {
 
 // judge scores a sentence and reports whether it supports an answer.
 func (a *Answerer) judge(c *candidate, q question, weights []float64, around surroundings, list []candidate) bool {
-	if !a.words.answers(q.cue, c.text) || strings.HasSuffix(c.text, "?") {
+	if !a.words.answers(q.cue, c.text) || strings.HasSuffix(c.text, "?") || c.repeats(around) {
 		return false
 	}
-	own := 0.0
+	own, above := 0.0, 0.0
 	for i, t := range q.terms {
 		inside := a.grade(t, c.own)
 		got := max(inside, inHeading*a.grade(t, c.led), inHeading*a.grade(t, around.heading), inDocument*a.grade(t, around.document))
-		if c.previous >= 0 {
-			got = max(got, inNeighbour*a.grade(t, list[c.previous].own))
+		if c.previous >= 0 && !c.record {
+			before := inNeighbour
+			if c.refers {
+				before = inReferred
+			}
+			anywhere := inPassage
+			if t.exact {
+				anywhere = nameInIt
+			}
+			got = max(got, before*a.grade(t, list[c.previous].own), anywhere*a.grade(t, around.passage))
 		}
-		if t.exact && got == 0 {
+		// Without a name or number that is asked for it is about something else, and so is a row that lacks a word
+		// which other sentences have.
+		if got == 0 && (t.exact || c.record && t.light == 1 && around.known[t.stem]) {
+			return false
+		}
+		if i == q.counted && inside < alike && a.grade(t, c.led) < alike {
 			return false
 		}
 		c.score += weights[i] * got
 		own += weights[i] * inside
+		above += weights[i] * a.grade(t, around.last)
 	}
 	need := ownBar
-	if c.record {
+	switch {
+	case c.record:
 		need = rowBar
+	case above >= whole:
+		need = 0
 	}
-	return c.score >= bar && own >= need
+	if c.score < bar || own < need {
+		return false
+	}
+	if c.denies && !q.negated {
+		c.score *= denied
+	}
+	return true
+}
+
+// repeats reports whether a sentence says no more than the headings above it: a heading that stands in the text.
+func (c *candidate) repeats(around surroundings) bool {
+	for s := range c.own {
+		if !around.heading[s] && !around.document[s] {
+			return false
+		}
+	}
+	return true
 }
 
 // compose writes the best sentence and what stands beside it, each with its citation.
-func compose(fit []*candidate, passages []passage, maxTokens int) (out string, cut bool) {
+func compose(fit []*candidate, list []candidate, passages []passage, maxTokens int) (out string, cut bool) {
 	var parts []string
 	said := set{}
 	tokens := 0
@@ -173,8 +243,13 @@ func compose(fit []*candidate, passages []passage, maxTokens int) (out string, c
 			continue
 		}
 		said[c.text] = true
-		n := Tokens(c.text) + 1
 		text := c.text
+		if c.refers {
+			before := list[c.previous].text // who "they" are
+			said[before] = true
+			text = before + " " + text
+		}
+		n := Tokens(text) + 1
 		if maxTokens > 0 && tokens+n > maxTokens {
 			if cut = true; len(parts) > 0 {
 				break
@@ -195,6 +270,15 @@ func Tokens(text string) int {
 	n := 0
 	words(text, func(word) { n++ })
 	return n
+}
+
+func firstWord(text string) (first string) {
+	words(text, func(w word) {
+		if first == "" {
+			first = w.folded
+		}
+	})
+	return first
 }
 
 // firstWords is the beginning of a text up to its n-th word.

@@ -5,24 +5,34 @@ import "strings"
 // lexicon holds the words that the answerer knows something about, folded. They are few on purpose: what is not in
 // here is matched as it is written.
 type lexicon struct {
-	stop     stopwords
-	padding  set
-	units    set
-	times    set
-	numerals set
-	roles    set
-	kin      map[string]int // a stem's group
+	stop           stopwords
+	padding        set
+	units          set // of time, as words and as stems
+	times          set
+	numerals       set
+	currencies     set
+	roles          set
+	interrogatives set
+	negations      set
+	pronouns       set            // that refer to the sentence before, at a sentence's beginning
+	suffixes       set            // that make one word of another, as stemming leaves them
+	kin            map[string]int // a stem's group
 }
 
 type set = map[string]bool
 
 func newLexicon() lexicon {
-	l := lexicon{stop: newStopwords(), padding: setOf(padding), units: setOf(units), times: setOf(times), numerals: setOf(numerals), roles: setOf(roles), kin: map[string]int{}}
-	i := 0
-	for group := range strings.SplitSeq(kin, "·") {
-		i++
+	l := lexicon{
+		stop: newStopwords(), padding: setOf(padding), units: setOf(units), times: setOf(times), numerals: setOf(numerals), currencies: setOf(currencies),
+		roles: setOf(roles), interrogatives: setOf(interrogatives), negations: setOf(negations), pronouns: setOf(pronouns), suffixes: setOf(suffixes),
+		kin: map[string]int{},
+	}
+	for w := range strings.FieldsSeq(units) {
+		l.units[stem(w)] = true
+	}
+	for i, group := range strings.Split(kin, "·") {
 		for w := range strings.FieldsSeq(group) {
-			l.kin[stem(w)] = i
+			l.kin[stem(w)] = i + 1
 		}
 	}
 	return l
@@ -42,8 +52,8 @@ func (l lexicon) synonyms(a, b string) bool { return l.kin[a] != 0 && l.kin[a] =
 const (
 	// padding are words that shape questions more than they say what is sought: they count, but little.
 	padding = `allow allowed apply applies applied anybody become call called come company concern contain describe document documents exact
-		exactly exist explain find happen happens happened hold include included mean means mention name named occur occurred offer provide
-		provided report reported require required show state stated take taken total value work works gelten gilt betragt heisst`
+		exactly exist explain find happen happens happened hold include included mean means mention name named occur occurred offer period kind
+		type length provide provided report reported require required show state stated take taken total value work works gelten gilt betragt heisst`
 
 	units = `second seconds minute minutes hour hours day days week weeks month months quarter quarters year years minuten stunden tage tagen
 		wochen monate monaten jahre jahren`
@@ -60,6 +70,17 @@ const (
 
 	roles = `manager director officer head chief chair chairman chairwoman chairperson president ceo cfo coo cto partner lead supervisor team
 		department board committee owner engineer dispatcher driver desk office leiter leiterin vorstand geschaftsfuhrer directeur directora`
+
+	currencies = `eur euro euros usd dollar dollars gbp pound pounds chf franken francs cent cents percent free kostenlos gratuit gratis`
+
+	interrogatives = `what which who whom whose when where why how was welche welcher welches welchen wer wem wen wann wo warum wie quel quelle
+		quels quelles qui quand ou pourquoi comment que cual quien cuando donde porque como`
+
+	negations = `not never nicht kein keine keinen keiner pas jamais nunca`
+
+	suffixes = `ur er or ion al anc enc ment abl iv ist ship ness iti ung keit heit`
+
+	pronouns = `it they this these those he she such both es sie dies diese dieser dieses er il elle ils elles ce cela ellos ella esto`
 
 	// kin are words that stand for one another in questions and documents.
 	kin = `cost price fee charge rate tariff amount surcharge preis kosten gebuhr · begin start commence effective · end terminate expire cancel

@@ -9,7 +9,8 @@ const (
 	anything cue = iota
 	person       // who
 	moment       // when
-	amount       // how much: money, a share, a quantity
+	amount       // how much: a share, a quantity
+	money        // how much, of a cost
 	count        // how many, how long, how often
 )
 
@@ -22,27 +23,32 @@ type term struct {
 }
 
 type question struct {
-	cue   cue
-	terms []term
+	cue     cue
+	counted int // how many of which term; -1 where it is none
+	terms   []term
+	negated bool
 }
 
 // readQuestion finds what is asked for and which words say about what. Question words themselves are no terms.
 func (a *Answerer) readQuestion(text string) question {
 	var list []word
 	words(text, func(w word) { list = append(list, w) })
-	q := question{}
-	seen := map[string]bool{}
+	q, asked := question{counted: -1}, false
+	seen := set{}
 	for i, w := range list {
 		next := ""
 		if i+1 < len(list) {
 			next = list[i+1].folded
 		}
-		if c, both := cueOf(w.folded, next); c != anything {
-			if q.cue == anything {
-				q.cue = c
-			}
+		q.negated = q.negated || a.words.negations[w.folded]
+		if c, both := cueOf(w.folded, next); !asked && (c != anything || a.words.interrogatives[w.folded]) {
+			// Only the first says what is asked for: a later "when" begins a condition.
+			q.cue, asked = c, true
 			if both {
 				list[i+1].folded = "how"
+				if next == "many" || next == "viele" {
+					q.counted = 0
+				}
 			}
 			continue
 		}
@@ -55,8 +61,8 @@ func (a *Answerer) readQuestion(text string) question {
 		if a.words.padding[w.folded] {
 			t.light = 0.3
 		}
-		if q.cue == amount && a.words.synonyms(t.stem, "cost") {
-			t.light = 0.3 // "how much does it cost": the amount itself says that
+		if (q.cue == amount || q.cue == money) && a.words.synonyms(t.stem, "cost") {
+			q.cue, t.light = money, 0.3 // "how much does it cost": the amount itself says that
 		}
 		if !seen[t.stem] {
 			seen[t.stem] = true
@@ -116,10 +122,22 @@ func (l lexicon) answers(c cue, s string) bool {
 		return l.hasPerson(s)
 	case moment:
 		return l.hasMoment(s)
+	case money:
+		return l.hasMoney(s)
 	}
 	found := false
 	words(s, func(w word) { found = found || w.number || l.numerals[w.folded] })
 	return found
+}
+
+// hasMoney looks for a currency or a share beside a number.
+func (l lexicon) hasMoney(s string) bool {
+	number, unit := false, strings.ContainsAny(s, "€$£¥%")
+	words(s, func(w word) {
+		number = number || w.number
+		unit = unit || l.currencies[w.folded]
+	})
+	return number && unit
 }
 
 // hasMoment looks for a date, a time or a span of time.

@@ -25,8 +25,13 @@ func sentences(at int, text string) []sentence {
 		}
 		list = append(list, sentence{passage: at, text: s, context: context, previous: len(list) - 1, record: record})
 	}
-	lead := "" // the last line that ended in a colon: it leads into the list or table that follows
+	lead := ""  // the last line that ended in a colon: it leads into the list or table that follows
+	above := "" // the last line that looks like a heading, in texts whose format has none
 	for block := range strings.SplitSeq(strings.ReplaceAll(text, "\r\n", "\n"), "\n\n") {
+		if headingLike(block) {
+			above = strings.TrimSpace(block)
+			continue
+		}
 		lines := strings.Split(strings.Trim(block, "\n"), "\n")
 		var header []string
 		for i := 0; i < len(lines); {
@@ -35,13 +40,13 @@ func sentences(at int, text string) []sentence {
 				if i+1 < len(lines) && header == nil && row(lines[i+1]) != nil && headerLike(cells) {
 					header = cells
 				} else {
-					add(under(header, cells), lead, true)
+					add(under(header, cells), above+" "+lead, true)
 				}
 				i++
 				continue
 			}
 			if n := fields(lines[i:]); n > 0 {
-				add(strings.Join(trimmed(lines[i:i+n]), ", "), lead, true)
+				add(strings.Join(trimmed(lines[i:i+n]), ", "), above+" "+lead, true)
 				i += n
 				continue
 			}
@@ -60,16 +65,24 @@ func sentences(at int, text string) []sentence {
 				lead = strings.TrimSuffix(item, ":")
 				continue
 			}
-			context := lead
 			if !isItem {
-				context, lead = "", ""
+				lead = ""
 			}
 			for s := range split(item) {
-				add(s, context, false)
+				add(s, above+" "+lead, false)
 			}
 		}
 	}
 	return list
+}
+
+// headingLike reports whether a block is one short line that begins with a capital and does not end as a sentence does.
+func headingLike(block string) bool {
+	block = strings.TrimSpace(block)
+	first, _ := utf8.DecodeRuneInString(block)
+	last, _ := utf8.DecodeLastRuneInString(block)
+	return block != "" && !strings.Contains(block, "\n") && unicode.IsUpper(first) && (unicode.IsLetter(last) || unicode.IsDigit(last)) &&
+		strings.Count(block, " ") < 6 && !strings.Contains(block, ": ") && row(block) == nil
 }
 
 func trimmed(lines []string) []string {

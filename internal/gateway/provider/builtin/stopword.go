@@ -27,7 +27,7 @@ const (
 		some someone something still such take taken than that the their them then there therefore these they thing things this those though
 		through thus to together too toward towards tell under until unto up upon us use used uses using various very via want was way we well went were
 		what whatever when where whether which while who whoever whom whose why will with within without would yes yet you your yours`
-	de = `aber alle allem allen aller alles als also am an andere anderen auch auf aus bei beim bin bis bist da dabei dafur damit dann das dass
+	de = `aber alle allem allen aller alles als also am an andere anderen auch auf aus bei beim bin bis bist da dabei dafur darf durfen damit dann das dass
 		dazu dein dem den denn der des dessen die dies diese diesem diesen dieser dieses dir doch dort du durch ein eine einem einen einer
 		eines er es etwas euch fur gegen hab habe haben hat hatte hatten hier hin hinter ich ihm ihn ihnen ihr ihre ihrem ihren ihrer im
 		in ins ist ja jede jedem jeden jeder jedes jener jetzt kann kein keine keinen konnen konnte machen man mein mit muss mussen nach
