@@ -128,10 +128,16 @@ install() {
     ) 9>"$servers/lock"
 }
 
+# place is where servers keep their files: in memory where there is room, which makes databases ten times as fast.
+place() {
+    room=$(df -Pk /dev/shm 2>/dev/null | awk 'NR == 2 { print $4 }')
+    if [ -w /dev/shm ] && [ "${room:-0}" -gt 2000000 ]; then echo /dev/shm; else echo /tmp; fi
+}
+
 # start sets $dir, $server and $url. Nothing is made durable: a test's data is worth nothing after the test.
 start() {
     [ "$(cat "$prefix/ready" 2>/dev/null)" = "$prefix" ] || die "PostgreSQL is not installed: scripts/postgres.sh install"
-    dir=$(mktemp -d /tmp/airfield-postgres.XXXXXX)
+    dir=$(mktemp -d "$(place)/airfield-postgres.XXXXXX")
     trap stop EXIT
     trap 'exit 130' INT TERM HUP
     chmod 755 "$dir"

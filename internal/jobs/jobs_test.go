@@ -86,6 +86,7 @@ func nothing[T any](t testing.TB, from <-chan T, during time.Duration) {
 }
 
 func TestAJobRunsOnceItsTransactionHasCommitted(t *testing.T) {
+	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		ctx := context.Background()
 		q := newQueue(t, d, nil)
@@ -116,6 +117,7 @@ func TestAJobRunsOnceItsTransactionHasCommitted(t *testing.T) {
 }
 
 func TestAnEnqueueWakesAnIdleWorkerAtOnce(t *testing.T) {
+	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		q := newQueue(t, d, nil)
 		got := make(chan time.Time, 1)
@@ -138,6 +140,7 @@ func TestAnEnqueueWakesAnIdleWorkerAtOnce(t *testing.T) {
 }
 
 func TestHandlersErrors(t *testing.T) {
+	t.Parallel()
 	type try struct{ attempt int }
 	for name, tc := range map[string]struct {
 		answers  []error // of the tries
@@ -152,6 +155,7 @@ func TestHandlersErrors(t *testing.T) {
 		"a panic is a failure of the job and not more": {[]error{nil, nil}, []int{1, 2}, 5},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			dbtest.Each(t, func(t *testing.T, d *db.DB) {
 				q := newQueue(t, d, nil)
 				got := make(chan int, 20)
@@ -181,6 +185,7 @@ func TestHandlersErrors(t *testing.T) {
 }
 
 func TestAUniqueKeyAllowsOneJobAtATime(t *testing.T) {
+	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		q := newQueue(t, d, nil)
 		got, finish := make(chan string, 20), make(chan struct{})
@@ -213,6 +218,7 @@ func TestAUniqueKeyAllowsOneJobAtATime(t *testing.T) {
 }
 
 func TestAJobForLaterWaitsAndTheMoreUrgentGoFirst(t *testing.T) {
+	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		q := newQueue(t, d, func(c *Config) { c.Workers = 1 })
 		got := make(chan string, 20)
@@ -235,6 +241,7 @@ func TestAJobForLaterWaitsAndTheMoreUrgentGoFirst(t *testing.T) {
 }
 
 func TestStoppingDrainsThenCancelsAndGivesJobsBack(t *testing.T) {
+	t.Parallel()
 	dbtest.Run(t, func(t *testing.T, open func() *db.DB) {
 		q := newQueue(t, open(), func(c *Config) { c.Drain = 200 * time.Millisecond })
 		started, ended := make(chan string, 2), make(chan string, 2)
