@@ -14,7 +14,7 @@ func TestRecall(t *testing.T) {
 	const limit = 10
 	x, l := open(t, t.TempDir()), newLibrary()
 	var documents []index.Document
-	for i := range 500 {
+	for i := range 300 {
 		documents = append(documents, l.document(i))
 	}
 	if err := x.Replace(t.Context(), "s", documents, 1); err != nil {
@@ -22,7 +22,7 @@ func TestRecall(t *testing.T) {
 	}
 	for _, percent := range []int{100, 10, 1} {
 		found, wanted := 0, 0
-		for range 100 {
+		for range 50 {
 			q := l.query("s", percent)
 			q.Text, q.Limit = "", limit
 			type neighbour struct {

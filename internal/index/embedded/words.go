@@ -63,15 +63,20 @@ func openWords(dir string, queue *store.AnalysisQueue, analyzer analysis.Analyze
 	return &words{dir: dir, timeout: timeout, analyzer: analyzer, scorch: opened.(*scorch.Scorch), rows: map[uint64][]uint32{}}, nil
 }
 
-// checkSegments compares every segment file with the checksum at its end, before it is mapped into memory, where
-// damage would be a fault.
+// checkSegments compares every segment file with the checksum at its end, before it is mapped into memory, where damage
+// would be a fault. One that fails is removed: a crash leaves half-written ones that nothing refers to, and where
+// something does, passages will be missing.
 func checkSegments(dir string) error {
 	files, err := filepath.Glob(filepath.Join(dir, "*.zap"))
 	if err != nil {
 		return err
 	}
 	for _, name := range files {
-		if err := checkSegment(name); err != nil {
+		err := checkSegment(name)
+		if errors.Is(err, errDamaged) {
+			err = os.Remove(name)
+		}
+		if err != nil {
 			return err
 		}
 	}
