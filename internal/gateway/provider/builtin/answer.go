@@ -197,7 +197,7 @@ func (a *Answerer) judge(c *candidate, q question, weights []float64, around sur
 		if got == 0 && (t.exact || c.record && t.light == 1 && around.known[t.stem]) {
 			return false
 		}
-		if i == q.counted && inside < alike && a.grade(t, c.led) < alike {
+		if i == q.counted && !a.counts(c.text, t) {
 			return false
 		}
 		c.score += weights[i] * got
@@ -218,6 +218,24 @@ func (a *Answerer) judge(c *candidate, q question, weights []float64, around sur
 		c.score *= denied
 	}
 	return true
+}
+
+// counts reports whether a sentence tells a number of a thing: at most two words before it, or directly after it.
+func (a *Answerer) counts(text string, t term) bool {
+	found, lastNumber, lastThing := false, -9, -9
+	at := 0
+	words(text, func(w word) {
+		at++
+		if w.number || a.words.numerals[w.folded] {
+			found = found || at == lastThing+1
+			lastNumber = at
+		}
+		if a.grade(t, set{stem(w.folded): true}) >= alike {
+			found = found || at <= lastNumber+3
+			lastThing = at
+		}
+	})
+	return found
 }
 
 // repeats reports whether a sentence says no more than the headings above it: a heading that stands in the text.

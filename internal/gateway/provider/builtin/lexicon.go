@@ -64,7 +64,8 @@ const (
 		friday saturday sunday montag dienstag mittwoch donnerstag freitag samstag sonntag today yesterday immediately midnight noon clock uhr within
 		before after every`
 
-	numerals = `zero half one two three four five six seven eight nine ten eleven twelve twenty thirty forty fifty hundred thousand once twice
+	numerals = `zero half one two three four five six seven eight nine ten eleven twelve thirteen fourteen
+		fifteen sixteen seventeen eighteen nineteen twenty thirty forty fifty sixty seventy eighty ninety dozen hundred thousand once twice
 		hourly daily weekly monthly quarterly annually yearly ein zwei drei vier funf sechs sieben acht neun zehn zwolf taglich wochentlich
 		monatlich jahrlich deux trois quatre cinq dos tres cuatro cinco`
 

@@ -8,10 +8,10 @@ type cue int
 const (
 	anything cue = iota
 	person       // who
-	moment       // when
+	moment       // when, how often
 	amount       // how much: a share, a quantity
 	money        // how much, of a cost
-	count        // how many, how long, how often
+	count        // how many, how long
 )
 
 // term is one thing a question is about.
@@ -24,7 +24,7 @@ type term struct {
 
 type question struct {
 	cue     cue
-	counted int // how many of which term; -1 where it is none
+	counted int // how many of which term; -1 where that is not asked
 	terms   []term
 	negated bool
 }
@@ -99,8 +99,10 @@ func cueOf(w, next string) (c cue, both bool) {
 		switch next {
 		case "much", "viel", "hoch", "high", "expensive", "teuer":
 			return amount, true
-		case "many", "viele", "long", "lange", "often", "oft", "far", "fast", "soon", "quickly", "old", "heavy", "schnell":
+		case "many", "viele", "long", "lange", "far", "fast", "soon", "quickly", "old", "heavy", "schnell":
 			return count, true
+		case "often", "oft":
+			return moment, true // every week, twice a year
 		}
 	case "what", "which":
 		switch next {
