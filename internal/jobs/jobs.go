@@ -20,7 +20,7 @@ import (
 
 const (
 	queueName = river.QueueDefault
-	cooldown  = 5 * time.Millisecond // between two looks for jobs: River's 100 ms would bound the jobs a second
+	cooldown  = 2 * time.Millisecond // between two looks for jobs: River's 100 ms would bound the jobs a second
 	poll      = time.Second          // a look without having been woken
 	fallback  = time.Minute          // after Timeout, River's own rescue of what release did not find
 )

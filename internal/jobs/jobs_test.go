@@ -85,6 +85,23 @@ func nothing[T any](t testing.TB, from <-chan T, during time.Duration) {
 	}
 }
 
+// finished waits until River has written down that every job has ended, which it does in batches.
+func finished(t testing.TB, q *Queue) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) {
+		var n int
+		if err := q.db.QueryRow(context.Background(), "SELECT COUNT(*) FROM river_job WHERE finalized_at IS NULL").Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+		if n == 0 {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%d jobs have not ended", n)
+		}
+	}
+}
+
 func TestAJobRunsOnceItsTransactionHasCommitted(t *testing.T) {
 	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {

@@ -42,6 +42,7 @@ func TestEachPeriodIsBegunOnceWhoeverAsks(t *testing.T) {
 		begin(eleven, eleven.Add(time.Hour))
 		receive(t, got)
 		nothing(t, got, 100*time.Millisecond)
+		finished(t, worker)
 		three := eleven.Add(4*time.Hour + time.Minute) // four periods went by
 		begin(three, eleven.Add(5*time.Hour))
 		receive(t, got)
