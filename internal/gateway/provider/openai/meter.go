@@ -19,7 +19,8 @@ type meter struct {
 	problem string
 }
 
-func newMeter(s llm.Surface) *meter { return &meter{surface: s} }
+// NewMeter returns a meter for one answer of the surface.
+func NewMeter(s llm.Surface) gateway.Meter { return &meter{surface: s} }
 
 // Event reads a chunk of a chat completion.
 func (m *meter) Event(data []byte) gateway.Event {

@@ -129,7 +129,7 @@ func (p *Provider) response(a *gateway.Attempt, answer *http.Response) (*gateway
 	r := &gateway.Response{
 		Status: answer.StatusCode, ContentType: contentType, RetryAfter: answer.Header.Get("Retry-After"),
 		RequestID: answer.Header.Get("X-Request-Id"), Size: answer.ContentLength, Body: answer.Body,
-		Stream: strings.HasPrefix(contentType, "text/event-stream"), Meter: newMeter(a.Surface),
+		Stream: strings.HasPrefix(contentType, "text/event-stream"), Meter: NewMeter(a.Surface),
 	}
 	if r.Status >= 400 && p.key != "" {
 		r.Body = &redacted{answer.Body, p.key}
