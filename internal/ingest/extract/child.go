@@ -88,24 +88,25 @@ func (c *child) read(r request, s *sink) (result Result, err error) {
 		return Result{}, err
 	}
 	err = c.readFormat(format, src, s)
-	if err == nil {
-		err = s.flush()
-	}
-	if errors.Is(err, errFull) {
+	var f *fault.Fault
+	switch {
+	case errors.Is(err, errFull):
 		s.partial("the text after the first %d bytes was left out", r.Config.MaxTextBytes)
 		err = nil
+	case errors.As(err, &f) && s.delivered():
+		s.partial("%s; what was read before is kept", f.Text)
+		err = nil
 	}
-	if f := (*fault.Fault)(nil); errors.As(err, &f) && s.delivered() {
-		s.partial("%s", f.Text)
+	if err == nil {
 		err = s.flush()
-		if errors.Is(err, errFull) {
-			err = nil
-		}
 	}
 	if err != nil {
 		return Result{}, err
 	}
-	if s.characters == 0 {
+	if !s.delivered() {
+		if s.res.Partial {
+			return Result{}, damaged(src, "%s", s.res.Warnings[0])
+		}
 		return Result{}, fault.New(fault.Invalid, CodeEmpty, "%q holds no text", r.Name).
 			Hinted("if it is a scan, run text recognition (OCR) over it first")
 	}

@@ -60,16 +60,20 @@ func sniff(src *source) (string, error) {
 	}
 	text := decode(head)
 	hint := hinted(src)
-	found := mimetype.Detect([]byte(text))
-	if !isText(found) || controls(head, text) {
-		// A file that says what it is but holds other bytes is broken; one that says nothing is merely foreign.
-		switch {
-		case hint != "" && (found.Is("application/octet-stream") || controls(head, text)):
-			return "", damaged(src, "its content is not %s", mediaTypes()[hint])
-		case found.Is("application/octet-stream"):
-			return "", unsupported(src, "binary content of no known type")
-		}
+	if hint == formatPDF || hint == formatDOCX {
+		hint = "" // it is not, or its content would have said so
+	}
+	found := mimetype.Detect(head)
+	if found.Is("application/octet-stream") { // it may be text in a wide charset
+		found = mimetype.Detect([]byte(text))
+	}
+	switch {
+	case !found.Is("application/octet-stream") && !isText(found):
 		return "", unsupported(src, found.String())
+	case controls(head, text) && hinted(src) != "":
+		return "", damaged(src, "its content is not %s", mediaTypes()[hinted(src)])
+	case controls(head, text):
+		return "", unsupported(src, "binary content of no known type")
 	}
 	body := strings.TrimSpace(text)
 	switch {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"regexp"
 	"strings"
 	"time"
 
@@ -85,11 +86,18 @@ func (c *child) readPDF(src *source, s *sink) error {
 	// Read through the file instead of copying it into the engine's memory.
 	file := &fileReader{r: bufio.NewReaderSize(src.file, headBytes), f: src.file}
 	open, err := c.engine.pdf.OpenDocument(&requests.OpenDocument{FileReader: file, FileReaderSize: src.size})
+	if errors.Is(err, pdferrors.ErrFormat) && cutShort(src) {
+		if mended := mend(src); mended != nil {
+			if again, failed := c.engine.pdf.OpenDocument(&requests.OpenDocument{File: &mended}); failed == nil {
+				open, err = again, nil
+			}
+		}
+	}
 	if err != nil {
 		return openFault(src, err)
 	}
 	defer c.engine.pdf.FPDF_CloseDocument(&requests.FPDF_CloseDocument{Document: open.Document})
-	d := &pdfDocument{pdf: c.engine.pdf, ref: open.Document, furniture: furniture{seen: map[string]int{}}, sizes: sizeCount{}}
+	d := &pdfDocument{pdf: c.engine.pdf, ref: open.Document, furniture: furniture{seen: map[furnishing]bool{}}, sizes: sizeCount{}}
 	count, err := d.pdf.FPDF_GetPageCount(&requests.FPDF_GetPageCount{Document: d.ref})
 	if err != nil || count.PageCount == 0 {
 		return damaged(src, "no page can be found in it")
@@ -130,6 +138,22 @@ func (c *child) readPDF(src *source, s *sink) error {
 		s.warn("no text on %s; a scanned page needs text recognition (OCR) first", pageList(blank))
 	}
 	return nil
+}
+
+var catalog = regexp.MustCompile(`(?:^|[\r\n])(\d{1,9}) (\d{1,5}) obj\s*<<[^>]{0,200}/Type\s*/Catalog`)
+
+// mend gives a file that lost its end a new one that names its root, so that the pages before the cut can be read;
+// nil when its root is lost too.
+func mend(src *source) []byte {
+	raw, err := src.bytes()
+	if err != nil {
+		return nil
+	}
+	root := catalog.FindSubmatch(raw)
+	if root == nil {
+		return nil
+	}
+	return fmt.Appendf(raw, "\nendstream\nendobj\ntrailer\n<< /Root %s %s R >>\nstartxref\n0\n%%%%EOF\n", root[1], root[2])
 }
 
 // fileReader satisfies the engine's small scattered reads from a buffer.

@@ -121,11 +121,11 @@ func tableBlock(lines []pdfLine) Block {
 	for i, l := range lines {
 		rows[i] = tableRow(slices.Clone(l.cells))
 		hasNumber := slices.ContainsFunc(l.cells, func(c string) bool { return number.MatchString(c) && !year.MatchString(c) })
-		if counting = counting && !hasNumber && i < 6; counting {
+		if counting = counting && !hasNumber && i < 10; counting {
 			header++
 		}
 	}
-	if header < len(lines) && header < 6 {
+	if header < len(lines) && header < 10 {
 		b.Header = header
 	}
 	b.Text = strings.Join(rows, "\n")

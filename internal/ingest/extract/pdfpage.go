@@ -131,6 +131,9 @@ func (d *pdfDocument) line(page references.FPDF_TEXTPAGE, runes []rune, start, e
 		i = next - 1
 	}
 	l.cells = joinSigns(append(l.cells, logical(string(runes[cell:end]))))
+	if len(l.cells) > 1 && rightToLeft(l.text()) {
+		slices.Reverse(l.cells)
+	}
 	return l, true
 }
 
@@ -207,54 +210,63 @@ func (s sizeCount) body() float32 {
 	return float32(best) / 2
 }
 
-// furniture recognises the running heads and feet of pages: page numbers, and lines that the pages before also had at
-// their edge. They are left out after their first appearance, so that text which moves to another page stays the same.
+// furniture recognises the running heads and feet of pages: page numbers, and lines that an earlier page also had at
+// that height, apart from its text. They are left out after their first appearance, so that text which moves to
+// another page stays the same.
 type furniture struct {
-	seen map[string]int // edge line, digits folded, to how many pages had it
+	seen map[furnishing]bool
+}
+
+// furnishing is a line at the edge of a page.
+type furnishing struct {
+	text   string // digits folded
+	height int    // in points, rounded to ten
 }
 
 const edgeLines = 2
 
 func (f furniture) strip(lines []pdfLine) []pdfLine {
-	var gone []int
-	check := func(i int) bool {
-		text := lines[i].text()
-		if pageNumber(text) {
-			gone = append(gone, i)
-			return true
-		}
-		key := strings.Map(func(r rune) rune {
-			if unicode.IsDigit(r) {
-				return '#'
-			}
-			return r
-		}, text)
-		if len(key) > 200 {
-			return false
-		}
-		f.seen[key]++
-		if f.seen[key] > 1 {
-			gone = append(gone, i)
-			return true
-		}
-		return false
-	}
-	for i := 0; i < min(edgeLines, len(lines)/2); i++ {
-		check(i)
-	}
-	for i := len(lines) - 1; i >= max(len(lines)-edgeLines, len(lines)/2); i-- {
-		check(i)
-	}
-	if len(gone) == 0 {
-		return lines
-	}
+	pitch := usualPitch(lines)
 	kept := make([]pdfLine, 0, len(lines))
 	for i, l := range lines {
-		if !slices.Contains(gone, i) {
-			kept = append(kept, l)
+		switch {
+		case len(lines) < 2:
+		case i < edgeLines && i+1 < len(lines):
+			if f.is(l, lines[i+1], pitch) {
+				continue
+			}
+		case i >= len(lines)-edgeLines:
+			if f.is(l, lines[i-1], pitch) {
+				continue
+			}
 		}
+		kept = append(kept, l)
 	}
 	return kept
+}
+
+// is reports whether the line, whose neighbour is next to it towards the text, is furniture, and remembers it.
+func (f furniture) is(l, neighbour pdfLine, pitch float32) bool {
+	apart := l.bottom - neighbour.bottom
+	if apart < 0 {
+		apart = -apart
+	}
+	text := l.text()
+	if apart < 1.3*pitch && l.size > 0.95*neighbour.size || len(text) > 200 {
+		return false
+	}
+	if pageNumber(text) {
+		return true
+	}
+	key := furnishing{height: int(l.bottom+5) / 10, text: strings.Map(func(r rune) rune {
+		if unicode.IsDigit(r) {
+			return '#'
+		}
+		return r
+	}, text)}
+	known := f.seen[key]
+	f.seen[key] = true
+	return known
 }
 
 // pageNumber is a line that says nothing but which page this is.

@@ -2,12 +2,12 @@ package extract
 
 import (
 	"slices"
+	"strings"
 	"unicode"
 )
 
-// logical puts right-to-left text, which the PDF engine gives in the order it is seen, into the order it is read.
-// Numbers and words of other scripts within it keep their own order.
-func logical(text string) string {
+// rightToLeft reports a line that is mostly of a right-to-left script.
+func rightToLeft(text string) bool {
 	var right, left int
 	for _, r := range text {
 		switch {
@@ -17,60 +17,43 @@ func logical(text string) string {
 			left++
 		}
 	}
-	if right == 0 {
-		return text
-	}
-	runes := []rune(text)
-	if right >= left {
-		mirror(runes)
-		eachRun(runes, func(r rune) bool { return !isRTL(r) && (unicode.IsLetter(r) || unicode.IsDigit(r)) }, mirror)
-	} else {
-		eachRun(runes, isRTL, mirror)
-	}
-	return string(runes)
+	return right > 0 && right >= left
 }
 
 func isRTL(r rune) bool {
 	return r >= 0x0590 && unicode.In(r, unicode.Hebrew, unicode.Arabic, unicode.Syriac, unicode.Thaana, unicode.Nko)
 }
 
-// eachRun calls do with every stretch that begins and ends with a rune of the kind and has at most one other rune, a
-// space or a mark, between two of them.
-func eachRun(runes []rune, kind func(rune) bool, do func([]rune)) {
-	for i := 0; i < len(runes); i++ {
-		if !kind(runes[i]) {
-			continue
-		}
-		end := i + 1
-		for j := end; j < len(runes) && j <= end+1; j++ {
-			if kind(runes[j]) {
-				end = j + 1
-			} else if isRTL(runes[j]) || unicode.IsLetter(runes[j]) {
-				break
-			}
-		}
-		do(runes[i:end])
-		i = end - 1
+// logical puts right-to-left text into the order it is read. The PDF engine gives the letters of each word in that
+// order, but the words of a line in the order they are seen. Within a right-to-left line, words of other scripts and
+// numbers keep the order they have among themselves.
+func logical(text string) string {
+	if strings.IndexFunc(text, isRTL) < 0 {
+		return text
 	}
+	words := strings.Fields(text)
+	right := func(w string) bool { return strings.IndexFunc(w, isRTL) >= 0 }
+	if !rightToLeft(text) {
+		reverseRuns(words, right)
+		return strings.Join(words, " ")
+	}
+	slices.Reverse(words)
+	reverseRuns(words, func(w string) bool {
+		return !right(w) && strings.IndexFunc(w, func(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) }) >= 0
+	})
+	return strings.Join(words, " ")
 }
 
-// mirror reverses the runes and turns brackets around.
-func mirror(runes []rune) {
-	slices.Reverse(runes)
-	for i, r := range runes {
-		switch r {
-		case '(':
-			runes[i] = ')'
-		case ')':
-			runes[i] = '('
-		case '[':
-			runes[i] = ']'
-		case ']':
-			runes[i] = '['
-		case '«':
-			runes[i] = '»'
-		case '»':
-			runes[i] = '«'
+// reverseRuns reverses every stretch of words of the kind.
+func reverseRuns(words []string, kind func(string) bool) {
+	for i := 0; i < len(words); i++ {
+		end := i
+		for end < len(words) && kind(words[end]) {
+			end++
+		}
+		if end > i {
+			slices.Reverse(words[i:end])
+			i = end
 		}
 	}
 }
