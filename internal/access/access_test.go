@@ -3,11 +3,11 @@ package access
 import (
 	"context"
 	"log/slog"
-	"path/filepath"
 	"testing"
 
 	"airfield/internal/caller"
 	"airfield/internal/db"
+	"airfield/internal/db/dbtest"
 	"airfield/internal/fault"
 )
 
@@ -18,17 +18,7 @@ func openKeys(t testing.TB, d *db.DB) *Keys {
 	return k
 }
 
-func openSQLite(t testing.TB) *db.DB {
-	t.Helper()
-	c := db.Default()
-	c.URL = "sqlite:" + filepath.Join(t.TempDir(), "airfield.db")
-	d, err := db.Open(context.Background(), c, slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { d.Close() })
-	return d
-}
+func openSQLite(t testing.TB) *db.DB { return dbtest.Open(t, dbtest.SQLite(t)) }
 
 func wantFault(t *testing.T, err error, kind fault.Kind, code string) {
 	t.Helper()
