@@ -177,7 +177,9 @@ func (w *world) post(t *testing.T, path, body string) answer {
 	return answer{r.StatusCode, r.Header, string(b), err}
 }
 
-func (w *world) chat(t *testing.T, body string) answer { return w.post(t, "/v1/chat/completions", body) }
+func (w *world) chat(t *testing.T, body string) answer {
+	return w.post(t, "/v1/chat/completions", body)
+}
 
 const whole = `{"id":"c1","object":"chat.completion","model":"real-chat","choices":[{"index":0,"message":{"role":"assistant","content":"Hello there"},"finish_reason":"stop"}],"usage":{"prompt_tokens":100,"completion_tokens":10,"total_tokens":110,"prompt_tokens_details":{"cached_tokens":40},"completion_tokens_details":{"reasoning_tokens":3}}}`
 
