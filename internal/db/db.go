@@ -56,6 +56,10 @@ func (c Config) Check() (warnings []string, err error) {
 
 // Open connects and brings the schema up to date. A database that is away is an unavailable fault.
 func Open(ctx context.Context, c Config, log *slog.Logger) (*DB, error) {
+	return open(ctx, c, log, latest)
+}
+
+func open(ctx context.Context, c Config, log *slog.Logger, version int64) (*DB, error) {
 	if _, err := c.Check(); err != nil {
 		return nil, err
 	}
@@ -79,7 +83,7 @@ func Open(ctx context.Context, c Config, log *slog.Logger) (*DB, error) {
 		d.Close()
 		return nil, fault.New(fault.Unavailable, "database_away", "the database at %s does not answer: %w", redact(c.URL), err)
 	}
-	if err := d.migrate(ctx); err != nil {
+	if err := d.migrate(ctx, version); err != nil {
 		d.Close()
 		return nil, fmt.Errorf("bring the schema of %s up to date: %w", redact(c.URL), err)
 	}

@@ -70,25 +70,49 @@ func openPostgres(c Config) (*DB, error) {
 	return &DB{engine: Postgres, write: shared, read: shared, pool: pool}, nil
 }
 
-// migrate applies what is missing. On PostgreSQL a session lock keeps two starting processes apart.
-func (d *DB) migrate(ctx context.Context) error {
-	files, err := fs.Sub(migrations, "migrations")
+// latest is the schema of this binary.
+const latest int64 = -1
+
+// migrate applies what is missing up to a version. On PostgreSQL a session lock keeps two starting processes apart.
+func (d *DB) migrate(ctx context.Context, to int64) error {
+	provider, err := d.migrations()
 	if err != nil {
 		return err
+	}
+	if to == latest {
+		_, err = provider.Up(ctx)
+	} else {
+		_, err = provider.UpTo(ctx, to)
+	}
+	return err
+}
+
+func (d *DB) migrations() (*goose.Provider, error) {
+	files, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return nil, err
 	}
 	dialect, options := goose.DialectSQLite3, []goose.ProviderOption{}
 	if d.engine == Postgres {
 		dialect = goose.DialectPostgres
 		locker, err := sessionLocker()
 		if err != nil {
-			return err
+			return nil, err
 		}
 		options = append(options, goose.WithSessionLocker(locker))
 	}
-	provider, err := goose.NewProvider(dialect, d.write, files, options...)
-	if err != nil {
-		return err
+	return goose.NewProvider(dialect, d.write, files, options...)
+}
+
+// newestMigration is the version that this binary's schema has.
+func newestMigration() (newest int64, err error) {
+	names, err := fs.Glob(migrations, "migrations/*.sql")
+	for _, name := range names {
+		v, err := goose.NumericComponent(name)
+		if err != nil {
+			return 0, err
+		}
+		newest = max(newest, v)
 	}
-	_, err = provider.Up(ctx)
-	return err
+	return newest, err
 }
