@@ -1,0 +1,336 @@
+-- The schema after all migrations, the same on SQLite and PostgreSQL. Written by: go test ./internal/db -run TestTheSchema -update
+
+CREATE TABLE audit (
+    sequence BIGINT NOT NULL,
+    at BIGINT NOT NULL,
+    actor TEXT NOT NULL,
+    action TEXT NOT NULL,
+    target TEXT NOT NULL,
+    detail TEXT NOT NULL,
+    previous TEXT NOT NULL,
+    hash TEXT NOT NULL,
+    PRIMARY KEY (sequence)
+);
+CREATE INDEX audit_target ON audit (target, sequence);
+
+CREATE TABLE calls (
+    id TEXT NOT NULL,
+    started_at BIGINT NOT NULL,
+    duration_us BIGINT NOT NULL,
+    workflow TEXT NOT NULL,
+    model TEXT NOT NULL,
+    outcome TEXT NOT NULL,
+    nanos_usd BIGINT NOT NULL,
+    priced BIGINT NOT NULL,
+    trace_id TEXT NOT NULL,
+    detail TEXT NOT NULL,
+    recorded_at BIGINT NOT NULL,
+    PRIMARY KEY (id)
+);
+CREATE INDEX calls_recorded ON calls (recorded_at);
+CREATE INDEX calls_trace ON calls (trace_id);
+
+CREATE TABLE calls_open (
+    call_id TEXT NOT NULL,
+    journal_id TEXT NOT NULL,
+    segment BIGINT NOT NULL,
+    admission BYTEA NOT NULL,
+    PRIMARY KEY (call_id)
+);
+CREATE INDEX calls_open_journal ON calls_open (journal_id);
+
+CREATE TABLE changes (
+    collection_id TEXT NOT NULL,
+    sequence BIGINT NOT NULL,
+    document_id TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    at BIGINT NOT NULL,
+    PRIMARY KEY (collection_id, sequence)
+);
+
+CREATE TABLE chunks (
+    id TEXT NOT NULL,
+    document_id TEXT NOT NULL,
+    collection_id TEXT NOT NULL,
+    heading TEXT NOT NULL,
+    text TEXT NOT NULL,
+    kind TEXT NOT NULL DEFAULT '',
+    tokens BIGINT NOT NULL,
+    PRIMARY KEY (id)
+);
+CREATE INDEX chunks_document ON chunks (document_id);
+
+CREATE TABLE collections (
+    id TEXT NOT NULL,
+    name TEXT NOT NULL,
+    owner TEXT NOT NULL,
+    workflow TEXT NOT NULL DEFAULT '',
+    config TEXT NOT NULL,
+    metadata TEXT NOT NULL DEFAULT '{}',
+    generation_id TEXT NOT NULL,
+    epoch BIGINT NOT NULL DEFAULT 0,
+    sequence BIGINT NOT NULL DEFAULT 0,
+    created_at BIGINT NOT NULL,
+    updated_at BIGINT NOT NULL,
+    missing_since BIGINT,
+    deleted_at BIGINT,
+    PRIMARY KEY (id)
+);
+CREATE UNIQUE INDEX collections_name ON collections (name) WHERE deleted_at IS NULL;
+
+CREATE TABLE documents (
+    id TEXT NOT NULL,
+    collection_id TEXT NOT NULL,
+    source TEXT NOT NULL,
+    source_key TEXT NOT NULL,
+    title TEXT NOT NULL DEFAULT '',
+    tier BIGINT NOT NULL,
+    business_unit TEXT NOT NULL DEFAULT '',
+    type TEXT NOT NULL DEFAULT '',
+    date TEXT NOT NULL DEFAULT '',
+    tags TEXT NOT NULL DEFAULT '[]',
+    metadata TEXT NOT NULL DEFAULT '{}',
+    live_version_id TEXT,
+    last_number BIGINT NOT NULL DEFAULT 0,
+    created_at BIGINT NOT NULL,
+    updated_at BIGINT NOT NULL,
+    deleted_at BIGINT,
+    PRIMARY KEY (id)
+);
+CREATE UNIQUE INDEX documents_key ON documents (collection_id, source, source_key) WHERE deleted_at IS NULL;
+CREATE INDEX documents_list ON documents (collection_id, id);
+
+CREATE TABLE file_batches (
+    id TEXT NOT NULL,
+    collection_id TEXT NOT NULL,
+    documents TEXT NOT NULL,
+    created_by TEXT NOT NULL,
+    created_at BIGINT NOT NULL,
+    cancelled_at BIGINT NOT NULL DEFAULT 0,
+    PRIMARY KEY (id)
+);
+
+CREATE TABLE files (
+    id TEXT NOT NULL,
+    name TEXT NOT NULL,
+    purpose TEXT NOT NULL,
+    bytes BIGINT NOT NULL,
+    sha256 TEXT NOT NULL,
+    media_type TEXT NOT NULL DEFAULT '',
+    bucket_key TEXT NOT NULL,
+    bucket_version TEXT NOT NULL,
+    workflow TEXT NOT NULL,
+    created_by TEXT NOT NULL,
+    created_at BIGINT NOT NULL,
+    PRIMARY KEY (id)
+);
+CREATE INDEX files_workflow ON files (workflow, id);
+
+CREATE TABLE generations (
+    id TEXT NOT NULL,
+    collection_id TEXT NOT NULL,
+    model TEXT NOT NULL,
+    dimensions BIGINT NOT NULL,
+    state TEXT NOT NULL,
+    created_at BIGINT NOT NULL,
+    PRIMARY KEY (id)
+);
+
+CREATE TABLE journal_positions (
+    journal_id TEXT NOT NULL,
+    position TEXT NOT NULL,
+    updated_at BIGINT NOT NULL,
+    PRIMARY KEY (journal_id)
+);
+
+CREATE TABLE keys (
+    id TEXT NOT NULL,
+    name TEXT NOT NULL,
+    role TEXT NOT NULL,
+    workflow TEXT NOT NULL DEFAULT '',
+    clearance BIGINT NOT NULL,
+    hash TEXT NOT NULL,
+    hint TEXT NOT NULL,
+    created_by TEXT NOT NULL,
+    created_at BIGINT NOT NULL,
+    expires_at BIGINT,
+    revoked_at BIGINT,
+    last_used_at BIGINT,
+    PRIMARY KEY (id),
+    UNIQUE (hash)
+);
+
+CREATE TABLE ledger (
+    id TEXT NOT NULL,
+    at BIGINT NOT NULL,
+    kind TEXT NOT NULL,
+    environment TEXT NOT NULL,
+    business_unit TEXT NOT NULL,
+    workflow TEXT NOT NULL,
+    model TEXT NOT NULL,
+    deployment TEXT NOT NULL,
+    nanos_usd BIGINT NOT NULL,
+    priced BIGINT NOT NULL,
+    usage_source TEXT NOT NULL,
+    price_id TEXT NOT NULL,
+    PRIMARY KEY (id)
+);
+
+CREATE TABLE run_steps (
+    run_id TEXT NOT NULL,
+    step TEXT NOT NULL,
+    attempts BIGINT NOT NULL,
+    started_at BIGINT NOT NULL,
+    ended_at BIGINT NOT NULL,
+    detail TEXT NOT NULL DEFAULT '{}',
+    PRIMARY KEY (run_id, step)
+);
+
+CREATE TABLE runs (
+    id TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    collection_id TEXT NOT NULL,
+    document_id TEXT NOT NULL,
+    version_id TEXT NOT NULL DEFAULT '',
+    state TEXT NOT NULL,
+    step TEXT NOT NULL,
+    priority BIGINT NOT NULL DEFAULT 0,
+    attempts BIGINT NOT NULL DEFAULT 0,
+    crashes BIGINT NOT NULL DEFAULT 0,
+    leased_by TEXT NOT NULL DEFAULT '',
+    leased_until BIGINT NOT NULL DEFAULT 0,
+    due_at BIGINT NOT NULL,
+    error_code TEXT NOT NULL DEFAULT '',
+    error TEXT NOT NULL DEFAULT '',
+    trace_id TEXT NOT NULL DEFAULT '',
+    created_at BIGINT NOT NULL,
+    updated_at BIGINT NOT NULL,
+    finished_at BIGINT,
+    PRIMARY KEY (id)
+);
+CREATE INDEX runs_document ON runs (document_id, created_at);
+CREATE INDEX runs_state ON runs (state, due_at);
+CREATE INDEX runs_version ON runs (version_id);
+
+CREATE TABLE schedules (
+    name TEXT NOT NULL,
+    last_at BIGINT NOT NULL,
+    PRIMARY KEY (name)
+);
+
+CREATE TABLE settings (
+    name TEXT NOT NULL,
+    value TEXT NOT NULL,
+    PRIMARY KEY (name)
+);
+
+CREATE TABLE source_items (
+    source_id TEXT NOT NULL,
+    key TEXT NOT NULL,
+    fingerprint TEXT NOT NULL,
+    identity TEXT NOT NULL DEFAULT '',
+    sha256 TEXT NOT NULL,
+    sidecar TEXT NOT NULL DEFAULT '',
+    document_id TEXT NOT NULL,
+    PRIMARY KEY (source_id, key)
+);
+
+CREATE TABLE sources (
+    id TEXT NOT NULL,
+    collection_id TEXT NOT NULL,
+    name TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    state TEXT NOT NULL,
+    message TEXT NOT NULL DEFAULT '',
+    held TEXT NOT NULL DEFAULT '',
+    cursor TEXT NOT NULL DEFAULT '',
+    scanned_at BIGINT,
+    created_at BIGINT NOT NULL,
+    PRIMARY KEY (id)
+);
+CREATE UNIQUE INDEX sources_name ON sources (collection_id, name);
+
+CREATE TABLE spans (
+    trace_id TEXT NOT NULL,
+    span_id TEXT NOT NULL,
+    parent_id TEXT NOT NULL,
+    name TEXT NOT NULL,
+    started_at BIGINT NOT NULL,
+    ended_at BIGINT NOT NULL,
+    error TEXT NOT NULL,
+    attributes TEXT NOT NULL,
+    PRIMARY KEY (trace_id, span_id)
+);
+CREATE INDEX spans_started ON spans (started_at);
+
+CREATE TABLE usage_hourly (
+    hour BIGINT NOT NULL,
+    environment TEXT NOT NULL,
+    business_unit TEXT NOT NULL,
+    workflow TEXT NOT NULL,
+    surface TEXT NOT NULL,
+    model TEXT NOT NULL,
+    deployment TEXT NOT NULL,
+    calls BIGINT NOT NULL,
+    errors BIGINT NOT NULL,
+    unpriced BIGINT NOT NULL,
+    input_tokens BIGINT NOT NULL,
+    cache_read_tokens BIGINT NOT NULL,
+    cache_write_tokens BIGINT NOT NULL,
+    output_tokens BIGINT NOT NULL,
+    reasoning_tokens BIGINT NOT NULL,
+    nanos_usd BIGINT NOT NULL,
+    latency TEXT NOT NULL,
+    PRIMARY KEY (hour, environment, business_unit, workflow, surface, model, deployment)
+);
+
+CREATE TABLE vectors (
+    generation_id TEXT NOT NULL,
+    chunk_id TEXT NOT NULL,
+    document_id TEXT NOT NULL,
+    vector BYTEA NOT NULL,
+    PRIMARY KEY (generation_id, chunk_id)
+);
+CREATE INDEX vectors_document ON vectors (document_id);
+
+CREATE TABLE version_chunks (
+    version_id TEXT NOT NULL,
+    ordinal BIGINT NOT NULL,
+    chunk_id TEXT NOT NULL,
+    page_from BIGINT NOT NULL DEFAULT 0,
+    page_to BIGINT NOT NULL DEFAULT 0,
+    PRIMARY KEY (version_id, ordinal)
+);
+CREATE INDEX version_chunks_chunk ON version_chunks (chunk_id);
+
+CREATE TABLE versions (
+    id TEXT NOT NULL,
+    document_id TEXT NOT NULL,
+    collection_id TEXT NOT NULL,
+    number BIGINT NOT NULL,
+    state TEXT NOT NULL,
+    name TEXT NOT NULL,
+    sha256 TEXT NOT NULL,
+    bytes BIGINT NOT NULL,
+    media_type TEXT NOT NULL DEFAULT '',
+    bucket_key TEXT NOT NULL,
+    bucket_version TEXT NOT NULL,
+    metadata TEXT NOT NULL DEFAULT '{}',
+    extracted TEXT NOT NULL DEFAULT '{}',
+    derived BIGINT NOT NULL DEFAULT 0,
+    pages BIGINT NOT NULL DEFAULT 0,
+    partial BIGINT NOT NULL DEFAULT 0,
+    warnings TEXT NOT NULL DEFAULT '[]',
+    created_at BIGINT NOT NULL,
+    live_at BIGINT,
+    PRIMARY KEY (id)
+);
+CREATE INDEX versions_derived ON versions (state) WHERE derived = 1;
+CREATE UNIQUE INDEX versions_number ON versions (document_id, number);
+CREATE INDEX versions_state ON versions (collection_id, state);
+
+CREATE TABLE workers (
+    id TEXT NOT NULL,
+    seen_at BIGINT NOT NULL,
+    PRIMARY KEY (id)
+);
