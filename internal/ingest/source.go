@@ -219,7 +219,7 @@ func (p *Pipeline) RenameItem(ctx context.Context, s Source, from Item, to Item)
 		if _, err := tx.Exec(ctx, "UPDATE documents SET source_key = ?, updated_at = ? WHERE id = ?", to.Key, db.Micros(time.Now()), doc.ID); err != nil {
 			return err
 		}
-		if _, err := tx.Exec(ctx, "UPDATE versions SET name = ? WHERE document_id = ? AND number = ?", path.Base(to.Key), doc.ID, doc.Last); err != nil {
+		if _, err := tx.Exec(ctx, "UPDATE versions SET name = ? WHERE document_id = ? AND (number = ? OR state = ?)", path.Base(to.Key), doc.ID, doc.Last, Live); err != nil {
 			return err
 		}
 		if doc.Live != "" {

@@ -1,0 +1,58 @@
+// Package source keeps collections in line with the places their documents come from. A backend (folder) lists what is
+// there now; Scan compares that with what was seen last, and tells the pipeline what is new, changed, renamed or gone.
+package source
+
+import (
+	"context"
+	"io"
+
+	"airfield/internal/ingest"
+)
+
+// Entry is one item as a source lists it.
+type Entry struct {
+	Key         string // its name: slash-separated, relative to the source
+	Fingerprint string // changes when the bytes may have changed
+	Identity    string // survives a rename; "" where the source knows none
+	Sidecar     string // the fingerprint of its metadata file, "" where it has none
+	Size        int64
+	Unsettled   bool // still being written: it is there, and is read later
+}
+
+// Listing is what a source holds now.
+type Listing struct {
+	Entries map[string]Entry
+	Root    string   // identity of the place itself, so that another one in its stead is noticed
+	Missed  []string // what could not be listed or read, in words: then nothing is taken for gone
+}
+
+// Backend reads one kind of source.
+type Backend interface {
+	// List fails where the place itself is not there.
+	List(ctx context.Context) (Listing, error)
+	// Open reads an item's bytes. verify reports, after reading, whether they were changed meanwhile.
+	Open(ctx context.Context, e Entry) (r io.ReadCloser, verify func() error, err error)
+	// Sidecar reads the item's metadata file; nil where there is none.
+	Sidecar(ctx context.Context, e Entry) ([]byte, error)
+}
+
+// Report counts what a scan found.
+type Report struct {
+	Added, Changed, Renamed, Removed int
+	Touched                          int // seen as changed, with the same bytes
+	Unsettled                        int // left for the next scan
+	Failed                           int
+	State                            string // of the source after it
+	Message                          string
+}
+
+// Library is what a scan needs of the pipeline; ingest.Pipeline satisfies it.
+type Library interface {
+	GetSource(ctx context.Context, collection, name string) (ingest.Source, error)
+	SaveSource(ctx context.Context, s ingest.Source) error
+	Items(ctx context.Context, sourceID string) (map[string]ingest.Item, error)
+	SeeItems(ctx context.Context, items []ingest.Item) error
+	RenameItem(ctx context.Context, s ingest.Source, from, to ingest.Item) error
+	RemoveItems(ctx context.Context, s ingest.Source, items []ingest.Item) error
+	UploadAll(ctx context.Context, collection string, uploads []ingest.Upload) ([]ingest.Receipt, error)
+}
