@@ -9,7 +9,7 @@ import (
 )
 
 // marker is one or several numbers in brackets, with the space before it.
-var marker = regexp.MustCompile(`\s*\[(\d{1,4}(?:\s*,\s*\d{1,4})*)\]`)
+var marker = regexp.MustCompile(`\s*\[(\d{1,9}(?:\s*,\s*\d{1,9})*)\]`)
 
 // cite reads the citations of a model's answer. Numbers that point to no passage are taken out of the text, the others
 // are numbered anew in the order of their first use.
