@@ -136,3 +136,22 @@ func TestAJobThatEndsEveryProcessIsGivenUp(t *testing.T) {
 	start(t, q)
 	nothing(t, got, 300*time.Millisecond)
 }
+
+func TestProcessesThatStartTogetherSetTheTablesUpOnce(t *testing.T) {
+	t.Parallel()
+	url := dbtest.Postgres(t)
+	const processes = 4
+	errs := make(chan error, processes)
+	for range processes {
+		d := dbtest.Open(t, url)
+		go func() {
+			_, err := New(context.Background(), d, Default(), slog.New(slog.DiscardHandler))
+			errs <- err
+		}()
+	}
+	for range processes {
+		if err := receive(t, errs); err != nil {
+			t.Error(err)
+		}
+	}
+}

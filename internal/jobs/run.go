@@ -98,9 +98,12 @@ func (q *Queue) workerConfig(jobs context.Context, self string) *river.Config {
 		FetchPollInterval:    poll,
 		JobTimeout:           q.config.Timeout,
 		RescueStuckJobsAfter: q.config.Timeout + fallback,
-		RetryPolicy:          retry{q.config.Backoff},
-		ErrorHandler:         failures{q.log},
-		ReindexerIndexNames:  []string{}, // an operator's task: on SQLite it would hold the only write connection
+		// Nothing asks for finished jobs; what gave up is kept for those who look into why.
+		CompletedJobRetentionPeriod: time.Hour,
+		DiscardedJobRetentionPeriod: 7 * 24 * time.Hour,
+		RetryPolicy:                 retry{q.config.Backoff},
+		ErrorHandler:                failures{q.log},
+		ReindexerIndexNames:         []string{}, // an operator's task: on SQLite it would hold the only write connection
 	}
 }
 
