@@ -103,7 +103,7 @@ func readRefusal(d *deployment, answer *Response, body []byte) refusal {
 	if answer.Status == http.StatusUnauthorized {
 		r.status = http.StatusBadGateway
 		r.problem = fault.New(fault.Upstream, "upstream_key", "provider %s did not accept the key of this Airfield", d.providerName)
-		r.body = errorBody(r.problem)
+		r.body = ErrorBody(r.problem)
 		return r
 	}
 	kind := fault.Invalid
@@ -119,7 +119,7 @@ func readRefusal(d *deployment, answer *Response, body []byte) refusal {
 	}
 	r.problem = fault.New(kind, "upstream_error", "%s answered %d: %s", d.name, answer.Status, clip(message, 300))
 	if !ok {
-		r.body = errorBody(r.problem)
+		r.body = ErrorBody(r.problem)
 	}
 	return r
 }

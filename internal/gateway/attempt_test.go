@@ -41,7 +41,7 @@ func TestAnUpstreamsRefusalIsPassedOnHonestly(t *testing.T) {
 		"a mistake of the caller":         {status(400, `{"error":{"message":"bad temperature"}}`), 400, "bad temperature", "", "invalid"},
 		"broken":                          {status(500, `{"error":{"message":"oops"}}`), 500, "oops", "", "upstream"},
 		"broken, in HTML":                 {status(503, "<html>down</html>"), 503, `"code":"upstream_error"`, "", "upstream"},
-		"broken, in a flood of text":      {status(502, strings.Repeat("x", 10<<20)), 502, `"type":"upstream"`, "", "upstream"},
+		"broken, in a flood of text":      {status(502, strings.Repeat("x", 10<<20)), 502, `"type":"server_error"`, "", "upstream"},
 		"our key is not accepted":         {status(401, `{"error":{"message":"Incorrect API key provided: sk-provider-secret"}}`), 502, "did not accept the key of this Airfield", "", "upstream"},
 		"our key is quoted":               {status(403, `{"error":{"message":"key sk-provider-secret has no access"}}`), 403, "key [key] has no access", "", "invalid"},
 		"a redirect":                      {status(302, "", "Location", "http://127.0.0.1:1/"), 502, "upstream_answer", "", "upstream"},

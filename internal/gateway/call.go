@@ -22,6 +22,7 @@ type call struct {
 	asked asked
 	row   llm.Call
 	keep  int64 // bytes of an answer that are held until it is whole
+	local bool  // the answer stays in the process
 
 	candidates  []*deployment
 	served      *deployment
@@ -32,10 +33,10 @@ type call struct {
 }
 
 // An answer without streaming is held until it is whole, so that a torn one is a clean error: up to this size for
-// callers outside, whose answers wait in our memory, and further for those in the process, who keep it anyway.
+// callers outside, who get a larger one as it comes, and for those in the process, who get no larger one.
 const (
 	keepOutside = 1 << 20
-	keepLocal   = 256 << 20
+	keepLocal   = 128 << 20
 )
 
 // run is one call's way, step by step. Limits, budgets, queues, the cache and the ladder of degradation stand between
@@ -132,9 +133,7 @@ func (c *call) refuse(err error) error {
 		outcome = llm.Cancelled
 	}
 	c.row.Status = f.Kind.Status()
-	if c.row.Outcome == "" {
-		c.charge(c.spent(outcome))
-	}
+	c.charge(c.spent(outcome))
 	c.finish(outcome, f)
 	return f
 }

@@ -122,7 +122,7 @@ func (g *Gateway) Embed(ctx context.Context, model string, texts []string, tags 
 func (g *Gateway) local(ctx context.Context, req *Request) (llm.Call, []byte, error) {
 	w := &memory{header: http.Header{}}
 	c := g.begin(ctx, req)
-	c.keep = keepLocal
+	c.local, c.keep = true, keepLocal
 	defer c.close()
 	if err := c.run(w); err != nil {
 		return c.row, nil, err

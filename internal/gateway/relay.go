@@ -91,7 +91,10 @@ func (c *call) relayWhole(answer *Response, w http.ResponseWriter) error {
 	if _, err := buf.ReadFrom(&body); err != nil {
 		return c.torn(answer, c.watch.explain(c.ctx, err), int64(buf.Len()))
 	}
-	if int64(buf.Len()) > c.keep {
+	switch size := int64(buf.Len()); {
+	case size > c.keep && c.local:
+		return c.torn(answer, fault.New(fault.Upstream, "upstream_answer", "%s gave an answer of more than %d bytes", c.served.name, c.keep), size)
+	case size > c.keep:
 		return c.relayLarge(answer, buf.Bytes(), w)
 	}
 	if err := answer.Meter.Body(buf.Bytes(), false); err != nil {

@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"encoding/json"
 	"strconv"
 	"time"
 
@@ -65,28 +64,4 @@ func (c *call) usage(b []byte) []byte {
 	field("reasoning_tokens", u.Reasoning)
 	b = append(append(b, `"usage_source":"`...), u.Source...)
 	return append(b, `"}`...)
-}
-
-// errorBody writes a fault in the shape of an OpenAI error.
-func errorBody(f *fault.Fault) []byte {
-	type inner struct {
-		Message string  `json:"message"`
-		Type    string  `json:"type"`
-		Param   *string `json:"param"`
-		Code    string  `json:"code"`
-	}
-	e := inner{Message: f.Text, Type: string(f.Kind), Code: f.Code}
-	if f.Hint != "" {
-		e.Message += " (" + f.Hint + ")"
-	}
-	if f.Field != "" {
-		e.Param = &f.Field
-	}
-	b, err := json.Marshal(struct {
-		Error inner `json:"error"`
-	}{e})
-	if err != nil {
-		return []byte(`{"error":{"message":"an internal error","type":"internal","param":null,"code":"internal"}}`)
-	}
-	return b
 }

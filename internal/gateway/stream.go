@@ -139,7 +139,7 @@ func (s *stream) broken(f *fault.Fault) {
 		b = append(b, "\n\n"...) // ends the event whose beginning was passed on
 	}
 	b = s.comment(b)
-	b = append(append(append(b, "data: "...), errorBody(f)...), "\n\n"...)
+	b = append(append(append(b, "data: "...), ErrorBody(f)...), "\n\n"...)
 	s.write(b)
 }
 
@@ -174,7 +174,10 @@ func (s *stream) write(b []byte) {
 	if s.gone != nil || len(b) == 0 {
 		return
 	}
-	if _, s.gone = s.w.Write(b); s.gone == nil {
-		s.gone = s.flush.Flush()
+	if _, s.gone = s.w.Write(b); s.gone != nil {
+		return
+	}
+	if err := s.flush.Flush(); !errors.Is(err, http.ErrNotSupported) { // a writer without buffers has nothing to flush
+		s.gone = err
 	}
 }

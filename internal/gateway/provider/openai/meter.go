@@ -32,7 +32,7 @@ func (m *meter) Event(data []byte) gateway.Event {
 	for o.Next() {
 		switch string(o.Key) {
 		case "choices":
-			empty = m.choices(o.Value) == 0
+			empty = m.choices(o.Value, true) == 0
 		case "usage":
 			reported = m.readUsage(o.Value)
 		case "error":
@@ -69,7 +69,7 @@ func (m *meter) Body(body []byte, partial bool) error {
 	if m.surface == llm.ChatCompletions && scan.Kind(choices) != '[' {
 		return errors.New("it has no choices")
 	}
-	m.choices(choices)
+	m.choices(choices, m.usage.Source == "")
 	return nil
 }
 
@@ -88,8 +88,9 @@ func (m *meter) tail(body []byte) {
 	}
 }
 
-// choices reads what was generated, from a message or a delta, and returns how many choices there are; -1 for no list.
-func (m *meter) choices(value []byte) int {
+// choices reads why the generation ended and, where it is to be counted, what was generated, from messages or deltas.
+// It returns how many choices there are; -1 for no list.
+func (m *meter) choices(value []byte, count bool) int {
 	n := 0
 	list := scan.Array(value)
 	for list.Next() {
@@ -98,7 +99,9 @@ func (m *meter) choices(value []byte) int {
 		for c.Next() {
 			switch string(c.Key) {
 			case "delta", "message":
-				m.text(c.Value)
+				if count {
+					m.text(c.Value)
+				}
 			case "finish_reason":
 				if s, ok := scan.Text(c.Value); ok && s != "" {
 					m.finish = s

@@ -1,0 +1,46 @@
+package gateway
+
+import (
+	"encoding/json"
+
+	"airfield/internal/fault"
+)
+
+// ErrorBody writes a fault in the shape of an OpenAI error: {"error":{"message":…,"type":…,"param":…,"code":…}}.
+func ErrorBody(f *fault.Fault) []byte {
+	type inner struct {
+		Message string  `json:"message"`
+		Type    string  `json:"type"`
+		Param   *string `json:"param"`
+		Code    string  `json:"code"`
+	}
+	e := inner{Message: f.Text, Type: errorType(f.Kind), Code: f.Code}
+	if f.Hint != "" {
+		e.Message += " — " + f.Hint
+	}
+	if f.Field != "" {
+		e.Param = &f.Field
+	}
+	b, err := json.Marshal(struct {
+		Error inner `json:"error"`
+	}{e})
+	if err != nil { // strings always are JSON
+		return []byte(`{"error":{"message":"an internal error","type":"server_error","param":null,"code":"internal"}}`)
+	}
+	return b
+}
+
+// errorType is a kind in the words of that API.
+func errorType(k fault.Kind) string {
+	switch k {
+	case fault.Unauthenticated:
+		return "authentication_error"
+	case fault.Denied:
+		return "permission_error"
+	case fault.Limited:
+		return "rate_limit_error"
+	case fault.Invalid, fault.NotFound, fault.Conflict, fault.TooLarge:
+		return "invalid_request_error"
+	}
+	return "server_error"
+}
