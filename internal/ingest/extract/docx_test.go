@@ -64,7 +64,7 @@ func para(style, text string) string {
 	return fmt.Sprintf(`<w:p><w:pPr><w:pStyle w:val="%s"/></w:pPr><w:r><w:t>%s</w:t></w:r></w:p>`, style, text)
 }
 
-func item(level int, text string) string {
+func listed(level int, text string) string {
 	return fmt.Sprintf(`<w:p><w:pPr><w:numPr><w:ilvl w:val="%d"/><w:numId w:val="1"/></w:numPr></w:pPr><w:r><w:t>%s</w:t></w:r></w:p>`, level, text)
 }
 
@@ -72,7 +72,7 @@ func TestDOCX(t *testing.T) {
 	cell := func(body string) string { return "<w:tc><w:tcPr><w:tcW/></w:tcPr>" + body + "</w:tc>" }
 	body := para("Heading1", "Carriage") + para("berschrift2", "Liability") +
 		`<w:p><w:r><w:t>The carrier</w:t></w:r><w:r><w:t xml:space="preserve"> is </w:t><w:tab/><w:t>liable</w:t></w:r><w:del><w:r><w:delText>not</w:delText></w:r></w:del><w:ins><w:r><w:t xml:space="preserve"> &amp; insured</w:t></w:r></w:ins><w:r><w:footnoteReference w:id="2"/></w:r><w:r><w:instrText>PAGE</w:instrText></w:r></w:p>` +
-		item(0, "steel") + item(1, "flat") + item(1, "long") + item(0, "silk") +
+		listed(0, "steel") + listed(1, "flat") + listed(1, "long") + listed(0, "silk") +
 		para("berschrift2", "Rates") +
 		`<w:tbl><w:tr><w:trPr><w:tblHeader/></w:trPr>` + cell(para("", "Route")) + cell(para("", "Rate")) + `</w:tr><w:tr>` + cell(para("", "North")+para("", "Sea")) + cell(para("", "7")) + `</w:tr></w:tbl>` +
 		`<w:p><w:r><mc:AlternateContent><mc:Choice><w:txbxContent>` + para("", "In a box") + `</w:txbxContent></mc:Choice><mc:Fallback><v:textbox><w:txbxContent>` + para("", "In a box") + `</w:txbxContent></v:textbox></mc:Fallback></mc:AlternateContent></w:r></w:p>` +

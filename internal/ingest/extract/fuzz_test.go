@@ -61,7 +61,7 @@ func FuzzMarkdownAndHTML(f *testing.F) {
 
 // FuzzDOCX varies the parts, because varied bytes of a zip seldom get past its checksums.
 func FuzzDOCX(f *testing.F) {
-	f.Add(documentXML(para("Heading1", "A")+item(0, "x")), "<w:styles/>", "<w:numbering/>")
+	f.Add(documentXML(para("Heading1", "A")+listed(0, "x")), "<w:styles/>", "<w:numbering/>")
 	f.Add(documentXML("<w:tbl><w:tr><w:tc>"+para("", "x")+"</w:tc></w:tr></w:tbl>"), `<s><style styleId="Heading1"><basedOn val="Heading1"/></style></s>`,
 		`<n><abstractNum abstractNumId="0"><lvl ilvl="0"><numFmt val="upperRoman"/><lvlText val="%1%9"/><start val="-5"/></lvl></abstractNum><num numId="1"><abstractNumId val="0"/></num></n>`)
 	f.Fuzz(func(t *testing.T, document, styles, numbering string) {

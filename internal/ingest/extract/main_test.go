@@ -21,13 +21,11 @@ func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && strings.HasPrefix(os.Args[1], childMode) {
 		os.Exit(runChild(strings.TrimPrefix(os.Args[1], childMode)))
 	}
-	code := m.Run()
-	os.RemoveAll(cacheDir)
-	os.Exit(code)
+	os.Exit(m.Run())
 }
 
-// cacheDir is shared by the tests, so that the PDF engine is compiled once.
-var cacheDir, _ = os.MkdirTemp("", "airfield-extract-test-")
+// cacheDir is shared by the tests and kept between runs, so that the PDF engine is compiled once.
+var cacheDir = filepath.Join(os.TempDir(), "airfield-pdf-engine")
 
 // runChild is Child, or a process that fails in the way its mode names once it has a request. Modes that begin with
 // "page-" deliver a page first.

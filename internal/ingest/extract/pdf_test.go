@@ -44,7 +44,7 @@ func TestAPDFsHeadingsParagraphsTablesAndPages(t *testing.T) {
 		{Kind: KindHeading, Text: "Port Handbook", Level: 1, Page: 1},
 		{Kind: KindText, Page: 1, Text: "The port is open on every day of the year. Vessels that arrive at night wait in the outer roads until a pilot is free, which seldom takes more than an hour at a time."},
 		{Kind: KindText, Page: 1, Text: "A second paragraph stands apart from the first and is of one line."},
-		{Kind: KindHeading, Text: "Fees", Level: 4, Page: 1},
+		{Kind: KindHeading, Text: "Fees", Level: 5, Page: 1},
 		{Kind: KindTable, Page: 1, Header: 1, Text: "Vessel | Berth fee | Pilot fee\nBarge | $120 | 40\nContainer ship | $4,800 | 900"},
 		{Kind: KindHeading, Text: "Night work", Level: 2, Page: 2},
 		{Kind: KindText, Page: 2, Text: "Between ten and six the cranes run only on request and at a higher price per hour."},
@@ -102,6 +102,20 @@ func TestBookmarksNameHeadings(t *testing.T) {
 		"Liability", "The carrier is liable for loss and damage from receipt to delivery of the goods.")}}
 	x := inProcess(t, Default(), "a.pdf", "", writePDF(spec))
 	compareBlocks(t, x.blocks[:1], []Block{{Kind: KindHeading, Text: "Liability", Level: 1, Page: 1}})
+}
+
+func TestBoldHeadingsWithANameOfTheirRankStandAboveTheOthers(t *testing.T) {
+	page := []pdfText{{x: 72, y: 720, size: 11, bold: true, text: "PART I - GENERAL"}, {x: 72, y: 690, size: 11, bold: true, text: "Item 2."},
+		{x: 140, y: 690, size: 11, bold: true, text: "Storage"}, {x: 72, y: 660, size: 11, bold: true, text: "Cold storage"}}
+	for i := range 6 {
+		page = append(page, pdfText{x: 72, y: 640 - 13*float64(i), size: 11, text: "Goods that must be kept cold are stored in halls four and five of the terminal,"})
+	}
+	x := inProcess(t, Default(), "a.pdf", "", writePDF(pdfSpec{pages: [][]pdfText{page}}))
+	compareBlocks(t, x.blocks[:3], []Block{
+		{Kind: KindHeading, Text: "PART I - GENERAL", Level: 3, Page: 1},
+		{Kind: KindHeading, Text: "Item 2. Storage", Level: 4, Page: 1},
+		{Kind: KindHeading, Text: "Cold storage", Level: 5, Page: 1},
+	})
 }
 
 func TestRightToLeftTextIsInReadingOrder(t *testing.T) {

@@ -11,6 +11,7 @@ import (
 // paragraphs, large, bold or bookmarked ones into headings. body is the document's usual font size.
 func layout(lines []pdfLine, body float32, outline map[string]int) []Block {
 	pitch := usualPitch(lines)
+	body = max(body, coverSize(lines, body))
 	var blocks []Block
 	for i := 0; i < len(lines); {
 		if n := tableLines(lines[i:]); n > 0 {
@@ -53,6 +54,22 @@ var (
 	number   = regexp.MustCompile(`^[($€£¥+−-]*[0-9][0-9.,]*[)%]*$|^[—–-]+$`)
 	year     = regexp.MustCompile(`^(?:19|20)[0-9][0-9]$`)
 )
+
+// coverSize is the size that headings of a cover are measured by: where most lines are large, only the largest name the
+// document, and the others would stand above everything after them. 0 on other pages.
+func coverSize(lines []pdfLine, body float32) float32 {
+	var large int
+	var largest float32
+	for _, l := range lines {
+		if largest = max(largest, l.size); l.size >= 1.12*body {
+			large++
+		}
+	}
+	if large < 5 || large*3 < len(lines) {
+		return 0
+	}
+	return largest / 1.7
+}
 
 // usualPitch is the median distance between the baselines of neighbouring lines.
 func usualPitch(lines []pdfLine) float32 {
@@ -150,13 +167,31 @@ func headingLines(lines []pdfLine, i int, body, pitch float32, outline map[strin
 		return 0, 0
 	}
 	// Bold words alone are a heading only where they stand alone.
-	if level == 4 && i+n < len(lines) {
+	if level == boldLevel && i+n < len(lines) {
 		next := lines[i+n]
 		if lines[i+n-1].bottom-next.bottom < 0.5*pitch {
 			return 0, 0
 		}
 	}
-	return n, level
+	return n, named(text, level)
+}
+
+// boldLevel is that of headings that are told only by being bold; those with a name of their rank stand above it.
+const boldLevel = 5
+
+var (
+	part = regexp.MustCompile(`(?i)^(?:part|chapter|appendix|annex|schedule)\s+(?:[0-9]+|[ivxlc]+|[a-z])\b`)
+	item = regexp.MustCompile(`(?i)^(?:item|article|section|note|clause)\s+[0-9]+[a-z]?\b`)
+)
+
+func named(text string, level int) int {
+	switch {
+	case level == boldLevel && part.MatchString(text):
+		return boldLevel - 2
+	case level == boldLevel && item.MatchString(text):
+		return boldLevel - 1
+	}
+	return level
 }
 
 func bookmarked(lines []pdfLine, outline map[string]int) (depth, n int) {
@@ -186,22 +221,25 @@ func looksLikeHeading(l pdfLine, body float32) int {
 		return 1
 	case ratio >= 1.35:
 		return 2
+	case strings.HasSuffix(text, "."): // a sentence, unless it is truly large
+		return 0
 	case ratio >= 1.12:
 		return 3
-	case l.bold && ratio >= 0.95 && !strings.HasSuffix(text, ".") && !isRow(l):
-		return 4
+	case l.bold && ratio >= 0.95 && (!isRow(l) || len(l.cells) == 2 && item.MatchString(l.cells[0])):
+		return boldLevel
 	}
 	return 0
 }
 
 func listBullet(text string) bool {
 	r := []rune(text)[0]
-	return strings.ContainsRune("•▪◦‣●○■□–—*·-", r)
+	return strings.ContainsRune("•▪◦‣●○■□☐☑☒–—*·-", r)
 }
 
 func sameHeading(a, b pdfLine, level int, body float32) bool {
 	close := a.bottom-b.bottom < 1.6*a.size && a.bottom > b.bottom
-	return close && looksLikeHeading(b, body) == level && a.size < 1.05*b.size && b.size < 1.05*a.size
+	text := b.text()
+	return close && !part.MatchString(text) && !item.MatchString(text) && looksLikeHeading(b, body) == level && a.size < 1.05*b.size && b.size < 1.05*a.size
 }
 
 // continues reports whether line i belongs to the paragraph of line i-1.

@@ -46,17 +46,9 @@ func (d *pdfDocument) page(index int) ([]Block, error) {
 
 // lines reads the characters and cuts them where the engine saw line ends.
 func (d *pdfDocument) lines(page references.FPDF_TEXTPAGE) ([]pdfLine, error) {
-	count, err := d.pdf.FPDFText_CountChars(&requests.FPDFText_CountChars{TextPage: page})
+	runes, err := d.characters(page)
 	if err != nil {
 		return nil, err
-	}
-	runes := make([]rune, count.Count)
-	for i := range runes {
-		c, err := d.pdf.FPDFText_GetUnicode(&requests.FPDFText_GetUnicode{TextPage: page, Index: i})
-		if err != nil {
-			return nil, err
-		}
-		runes[i] = rune(uint32(c.Unicode))
 	}
 	text := string(runes)
 	var lines []pdfLine
@@ -75,6 +67,29 @@ func (d *pdfDocument) lines(page references.FPDF_TEXTPAGE) ([]pdfLine, error) {
 		start = end + 1
 	}
 	return lines, nil
+}
+
+// characters reads the text of a page so that a character's index here is its index in the engine.
+func (d *pdfDocument) characters(page references.FPDF_TEXTPAGE) ([]rune, error) {
+	count, err := d.pdf.FPDFText_CountChars(&requests.FPDFText_CountChars{TextPage: page})
+	if err != nil || count.Count == 0 {
+		return nil, err
+	}
+	// One call instead of one a character; but the text leaves out characters that have no meaning in Unicode.
+	if all, err := d.pdf.FPDFText_GetText(&requests.FPDFText_GetText{TextPage: page, Count: count.Count}); err == nil {
+		if runes := []rune(all.Text); len(runes) == count.Count {
+			return runes, nil
+		}
+	}
+	runes := make([]rune, count.Count)
+	for i := range runes {
+		c, err := d.pdf.FPDFText_GetUnicode(&requests.FPDFText_GetUnicode{TextPage: page, Index: i})
+		if err != nil {
+			return nil, err
+		}
+		runes[i] = rune(uint32(c.Unicode))
+	}
+	return runes, nil
 }
 
 // lineHyphen is how the engine marks a hyphen at the end of a line, after which it writes no line end.
