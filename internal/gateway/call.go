@@ -42,6 +42,7 @@ const (
 // run is one call's way, step by step. Limits, budgets, queues, the cache and the ladder of degradation stand between
 // these steps when they come.
 func (c *call) run(w http.ResponseWriter) error {
+	c.name(w.Header())
 	var err error
 	if c.asked, err = decode(c.req.Surface, c.req.Body); err != nil {
 		return c.refuse(err)

@@ -47,7 +47,8 @@ func New(c Config, kinds map[string]Kind, prices Prices, records Recorder, log *
 	return g, nil
 }
 
-// Request is a call as a door decoded it. The body is not changed and not kept.
+// Request is a call as a door decoded it. The body is not changed; it must not be used for anything else afterwards,
+// because a provider that answers early may still be reading it.
 type Request struct {
 	Surface llm.Surface
 	Body    []byte
@@ -57,7 +58,7 @@ type Request struct {
 }
 
 // Do takes one call from the first look at its body to the last byte of its answer. The caller, and the trace it is
-// part of, are in ctx. An error means that nothing was written: the door answers with it. After the first byte
+// part of, are in ctx. An error means that nothing was written but headers: the door answers with it. After the first byte
 // problems are told in the answer itself and Do returns nil; where the answer has no place for them the connection
 // is aborted by a panic with http.ErrAbortHandler.
 func (g *Gateway) Do(ctx context.Context, req *Request, w http.ResponseWriter) error {

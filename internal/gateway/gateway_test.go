@@ -100,12 +100,16 @@ func TestWhatCannotBeServedIsRefusedAndWrittenDown(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, func(http.ResponseWriter, *http.Request) { t.Error("something was sent upstream") })
-			err := w.Do(context.Background(), &gateway.Request{Surface: llm.ChatCompletions, Body: []byte(c.body)}, httptest.NewRecorder())
+			out := httptest.NewRecorder()
+			err := w.Do(context.Background(), &gateway.Request{Surface: llm.ChatCompletions, Body: []byte(c.body)}, out)
 			f := fault.As(err)
 			if f.Code != c.code || f.Field != c.field {
 				t.Fatalf("fault %s at %q: %v", f.Code, f.Field, f)
 			}
 			row := w.log.last(t, 1)
+			if out.Header().Get("X-Airfield-Call-Id") != row.ID || out.Body.Len() > 0 {
+				t.Errorf("the refusal does not name its call: %v", out.Header())
+			}
 			if row.Outcome != llm.Failed || row.Status != f.Kind.Status() || row.ErrorKind != string(f.Kind) || row.Cost != 0 || !row.Priced || row.Usage.Total() != 0 || len(w.log.admitted) != 0 {
 				t.Errorf("row %+v", row)
 			}

@@ -33,12 +33,11 @@ const (
 	headerTraceparent = "Traceparent"
 )
 
-// head sets the headers that every answer has.
-func (c *call) head(h http.Header, contentType string) {
-	values := [3]string{c.row.ID, c.traceparent, contentType}
+// name sets the headers that say which call this is, on every answer and every refusal.
+func (c *call) name(h http.Header) {
+	values := [2]string{c.row.ID, c.traceparent}
 	h[headerCallID] = values[0:1:1]
 	h[headerTraceparent] = values[1:2:2]
-	h["Content-Type"] = values[2:3:3]
 }
 
 // charged sets the headers that say what the call cost; "unknown" where there is no price.
@@ -61,7 +60,7 @@ func (c *call) relayRefusal(answer *Response, w http.ResponseWriter) error {
 	c.row.FirstByte = time.Since(c.row.Start)
 	c.finish(llm.Failed, r.problem)
 	h := w.Header()
-	c.head(h, "application/json")
+	h["Content-Type"] = []string{"application/json"}
 	if r.retryAfter != "" {
 		h["Retry-After"] = []string{r.retryAfter}
 	}
@@ -104,7 +103,7 @@ func (c *call) relayWhole(answer *Response, w http.ResponseWriter) error {
 	c.row.FirstByte = time.Since(c.row.Start)
 	c.settle(answer.Meter.Reading(), llm.OK, nil)
 	h := w.Header()
-	c.head(h, answer.ContentType)
+	h["Content-Type"] = []string{answer.ContentType}
 	c.charged(h)
 	h["Content-Length"] = []string{strconv.Itoa(buf.Len())}
 	w.WriteHeader(answer.Status)
@@ -137,7 +136,7 @@ const bytesPerToken = 4
 // complete and the call is written down; one that breaks off ends in an aborted connection.
 func (c *call) relayLarge(answer *Response, head []byte, w http.ResponseWriter) error {
 	h := w.Header()
-	c.head(h, answer.ContentType)
+	h["Content-Type"] = []string{answer.ContentType}
 	if answer.Size > 0 {
 		h["Content-Length"] = []string{strconv.FormatInt(answer.Size, 10)}
 	}

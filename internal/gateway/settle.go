@@ -21,6 +21,9 @@ func (c *call) settle(read Reading, outcome llm.Outcome, problem *fault.Fault) {
 	u := read.Usage
 	if u.Source == "" {
 		u = llm.Usage{Input: c.asked.inputTokens(c.req.Body), Output: read.Output, Source: llm.Estimated}
+	} else if done := u.Completion(); read.Output > done && (done == 0 || outcome != llm.OK) {
+		// What was reported is from before the end: text was made that it does not know of.
+		u.Output, u.Source = read.Output-u.Reasoning, llm.Estimated
 	}
 	c.row.Finish = read.Finish
 	c.charge(u)

@@ -38,7 +38,7 @@ func (c *call) relayStream(answer *Response, w http.ResponseWriter) error {
 		streams.Put(events)
 	}()
 	h := w.Header()
-	c.head(h, answer.ContentType)
+	h["Content-Type"] = []string{answer.ContentType}
 	h["Cache-Control"] = []string{"no-cache"}
 	h["X-Accel-Buffering"] = []string{"no"} // proxies on the way must not collect events
 	c.row.Status = answer.Status
@@ -90,13 +90,17 @@ func (s *stream) pass(e sse.Event) bool {
 		s.usage = append(s.usage[:0], e.Raw...)
 		s.write(s.events.Hold())
 	case Failure:
-		s.write(s.events.Hold())
+		if s.write(s.events.Hold()); s.gone != nil {
+			return false
+		}
 		problem := s.answer.Meter.Reading().Problem
 		s.end(llm.Broken, fault.New(fault.Upstream, "upstream_error", "%s failed in the middle of its answer: %s", s.served.name, clip(problem, 300)))
 		s.write(append(s.comment(nil), e.Raw...))
 		return true
 	case Done:
-		s.write(s.events.Hold())
+		if s.write(s.events.Hold()); s.gone != nil {
+			return false
+		}
 		s.end(llm.OK, nil)
 		s.closing(e.Raw)
 		s.drain()

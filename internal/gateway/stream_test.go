@@ -207,6 +207,20 @@ func TestARunningTotalIsNotCountedTwice(t *testing.T) {
 	}
 }
 
+func TestAReportFromBeforeTheEndDoesNotHideWhatWasMade(t *testing.T) {
+	first := `data: {"choices":[{"index":0,"delta":{"role":"assistant"}}],"usage":{"prompt_tokens":9,"completion_tokens":0}}` + "\n\n"
+	for name, upstream := range map[string]http.HandlerFunc{
+		"a stream that dies":     die(events(first, delta(strings.Repeat("word ", 50)))),
+		"a stream that is whole": events(first, delta(strings.Repeat("word ", 50)), stop, done),
+	} {
+		w := newWorld(t, upstream)
+		w.chat(t, askStream)
+		if u := w.log.last(t, 1).Usage; u.Input != 9 || u.Output != 50 || u.Source != llm.Estimated {
+			t.Errorf("%s: %+v", name, u)
+		}
+	}
+}
+
 func TestAHugeEventPassesWithBoundedMemory(t *testing.T) {
 	huge := `data: {"choices":[{"delta":{"content":"` + strings.Repeat("abcd ", 2<<20) + `"}}]}` + "\n\n"
 	w := newWorld(t, events(delta("a"), huge, stop, usageOnly, done))

@@ -69,7 +69,7 @@ func (m *meter) Body(body []byte, partial bool) error {
 	if m.surface == llm.ChatCompletions && scan.Kind(choices) != '[' {
 		return errors.New("it has no choices")
 	}
-	m.choices(choices, m.usage.Source == "")
+	m.choices(choices, m.usage.Completion() == 0)
 	return nil
 }
 
