@@ -105,7 +105,7 @@ func (d *Drain) follow(ctx, write context.Context) error {
 	r := d.journal.Reader(d.intake.position)
 	defer r.Close()
 	for settled := false; ; {
-		b := &batch{next: d.intake.position}
+		b, ending := &batch{next: d.intake.position}, ctx.Err() != nil
 		waiting, more, err := d.read(ctx, r, b, settled)
 		if err != nil {
 			return err
@@ -118,7 +118,7 @@ func (d *Drain) follow(ctx, write context.Context) error {
 			return err
 		}
 		d.release(waiting, more)
-		if ctx.Err() != nil && !more {
+		if ending && !more {
 			return nil
 		}
 	}
