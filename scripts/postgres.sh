@@ -12,25 +12,18 @@ set -eu
 
 release=trixie
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd -P)
-servers=${AIRFIELD_SERVERS:-$root/.servers}
-prefix=$servers/postgresql-17
-bin=$prefix/usr/lib/postgresql/17/bin
 
 die() {
     echo "postgres.sh: $*" >&2
     exit 1
 }
 
-# unprivileged CMD... runs as nobody where we are root, which PostgreSQL refuses. Where a folder above is closed
-# to others, nobody gets the right to pass it.
-unprivileged() {
-    [ "$(id -u)" -eq 0 ] || { "$@"; return; }
-    pass=''
-    setpriv --reuid nobody --regid nogroup --clear-groups -- test -r "$bin/postgres" ||
-        pass='--inh-caps=+dac_override --ambient-caps=+dac_override'
-    # shellcheck disable=SC2086 # two options or none
-    setpriv --reuid nobody --regid nogroup --clear-groups $pass -- "$@"
-}
+# unprivileged CMD... runs as nobody where we are root, which PostgreSQL refuses; in a folder that everyone can enter.
+unprivileged() (
+    cd /
+    [ "$(id -u)" -eq 0 ] || exec "$@"
+    exec setpriv --reuid nobody --regid nogroup --clear-groups -- "$@"
+)
 
 # missing COMMAND PACKAGE installs what the machine itself lacks.
 missing() {
@@ -107,7 +100,7 @@ relocate() {
 cluster() {
     work=$(mktemp -d)
     [ "$(id -u)" -ne 0 ] || chown nobody:nogroup "$work"
-    (cd / && unprivileged "$bin/initdb" -D "$work/pg" -U postgres --auth=trust --encoding=UTF8 --locale=C --no-sync >/dev/null) ||
+    unprivileged "$bin/initdb" -D "$work/pg" -U postgres --auth=trust --encoding=UTF8 --locale=C --no-sync >/dev/null ||
         die "initdb failed"
     tar -C "$work" -cf "$prefix/cluster.tar" pg
     rm -rf "$work"
@@ -122,6 +115,9 @@ install() {
     (
         flock -w 600 9 || die "another install holds $servers/lock"
         [ "$(cat "$prefix/ready" 2>/dev/null)" != "$prefix" ] || exit 0
+        for command in tar dpkg-deb awk setpriv; do
+            command -v "$command" >/dev/null || die "the command $command is needed"
+        done
         missing patchelf patchelf
         missing /usr/share/zoneinfo/UTC tzdata
         unpack
@@ -142,7 +138,6 @@ start() {
     trap 'exit 130' INT TERM HUP
     chmod 755 "$dir"
     [ "$(id -u)" -ne 0 ] || chown nobody:nogroup "$dir"
-    cd /
     unprivileged tar -C "$dir" --no-same-owner -xf "$prefix/cluster.tar"
     unprivileged "$bin/postgres" -D "$dir/pg" -c listen_addresses= -c unix_socket_directories="$dir" \
         -c fsync=off -c synchronous_commit=off -c full_page_writes=off -c max_connections=300 -c shared_buffers=64MB \
@@ -165,6 +160,15 @@ stop() {
     [ -z "${server:-}" ] || wait "$server" 2>/dev/null || true
     rm -rf "$dir"
 }
+
+servers=${AIRFIELD_SERVERS:-}
+if [ -z "$servers" ]; then
+    servers=$root/.servers
+    # Where a folder above is closed to others, the user that the server runs as could not reach its programs.
+    unprivileged test -x "$root" || servers=/var/cache/airfield-servers
+fi
+prefix=$servers/postgresql-17
+bin=$prefix/usr/lib/postgresql/17/bin
 
 case ${1:-install} in
 install)

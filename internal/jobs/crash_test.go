@@ -53,7 +53,7 @@ func hang(url string) error {
 	return q.Run(ctx)
 }
 
-const deadAfter = 3 * time.Second
+const deadAfter = 2500 * time.Millisecond
 
 // child starts a worker in another process and waits until it runs the one job there is.
 func child(t *testing.T, url string) (kill func()) {
