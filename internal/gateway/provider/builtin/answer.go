@@ -57,8 +57,8 @@ type candidate struct {
 // answer returns the text, whether it was found, and whether maxTokens cut it short.
 func (a *Answerer) answer(text string, passages []passage, maxTokens int) (out string, cut bool) {
 	q := a.readQuestion(text)
-	if len(q.terms) == 0 {
-		return Refusal, false
+	if !slices.ContainsFunc(q.terms, func(t term) bool { return !t.number }) {
+		return Refusal, false // about nothing, or numbers of nothing
 	}
 	list := a.candidates(passages)
 	around, known := make([]surroundings, len(passages)), set{}
@@ -202,7 +202,7 @@ func (a *Answerer) judge(c *candidate, q question, weights []float64, around sur
 		}
 		c.score += weights[i] * got
 		own += weights[i] * inside
-		above += weights[i] * a.grade(t, around.last)
+		above += weights[i] * max(a.grade(t, around.last), a.grade(t, c.led))
 	}
 	need := ownBar
 	switch {

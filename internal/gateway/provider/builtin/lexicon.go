@@ -12,6 +12,7 @@ type lexicon struct {
 	numerals       set
 	currencies     set
 	roles          set
+	particles      set // of names
 	interrogatives set
 	negations      set
 	pronouns       set            // that refer to the sentence before, at a sentence's beginning
@@ -24,7 +25,7 @@ type set = map[string]bool
 func newLexicon() lexicon {
 	l := lexicon{
 		stop: newStopwords(), padding: setOf(padding), units: setOf(units), times: setOf(times), numerals: setOf(numerals), currencies: setOf(currencies),
-		roles: setOf(roles), interrogatives: setOf(interrogatives), negations: setOf(negations), pronouns: setOf(pronouns), suffixes: setOf(suffixes),
+		roles: setOf(roles), particles: setOf(particles), interrogatives: setOf(interrogatives), negations: setOf(negations), pronouns: setOf(pronouns), suffixes: setOf(suffixes),
 		kin: map[string]int{},
 	}
 	for w := range strings.FieldsSeq(units) {
@@ -73,6 +74,8 @@ const (
 		department board committee owner engineer dispatcher driver desk office leiter leiterin vorstand geschaftsfuhrer directeur directora`
 
 	currencies = `eur euro euros usd dollar dollars gbp pound pounds chf franken francs cent cents percent free kostenlos gratuit gratis`
+
+	particles = `de den der van von zu la le du di da dos bin al el y`
 
 	interrogatives = `what which who whom whose when where why how was welche welcher welches welchen wer wem wen wann wo warum wie quel quelle
 		quels quelles qui quand ou pourquoi comment que cual quien cuando donde porque como`

@@ -18,6 +18,7 @@ const (
 type term struct {
 	stem   string
 	folded string
+	number bool
 	exact  bool    // a name or a number: nothing else will do
 	light  float64 // 1, less for words that questions are padded with
 }
@@ -55,7 +56,7 @@ func (a *Answerer) readQuestion(text string) question {
 		if a.words.stop[w.folded] && !a.words.units[w.folded] || len(w.folded) == 1 && !w.number {
 			continue
 		}
-		t := term{stem: stem(w.folded), folded: w.folded, light: 1}
+		t := term{stem: stem(w.folded), folded: w.folded, number: w.number, light: 1}
 		// A capital that does not begin the sentence, a code such as NL-204 and a number name one thing and no other.
 		t.exact = w.number || w.capital && i > 0 && !germanNoun(list, text) || strings.ToUpper(text[w.start:w.end]) == text[w.start:w.end] && len(w.folded) > 1
 		if a.words.padding[w.folded] {
@@ -165,8 +166,10 @@ func (l lexicon) hasPerson(s string) bool {
 		if strings.TrimSpace(s[last:w.start]) != "" {
 			run = 0
 		}
-		run++
-		if !w.capital || w.end-w.start < 2 {
+		switch {
+		case w.capital && w.end-w.start > 1:
+			run++
+		case !l.particles[w.folded]:
 			run = 0
 		}
 		found = found || run >= 2 || l.roles[w.folded]

@@ -95,7 +95,7 @@ func trimmed(lines []string) []string {
 
 // row is a line's cells, or nil where it is none of a table.
 func row(line string) []string {
-	if !strings.Contains(line, " | ") {
+	if !strings.Contains(line+" ", " | ") {
 		return nil
 	}
 	cells := strings.Split(strings.Trim(strings.TrimSpace(line), "|"), "|")

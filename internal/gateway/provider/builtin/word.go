@@ -51,9 +51,8 @@ func words(text string, each func(word)) {
 			if (r == '.' || r == ',') && i > w.start && isDigit(rune(text[i-1])) && i+1 < len(text) && isDigit(rune(text[i+1])) {
 				if r == '.' || !thousands(text[i+1:]) {
 					out = append(out, '.')
-				} else {
-					plain = false
 				}
+				plain = plain && r == '.'
 				i++
 				continue
 			}
