@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"os"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -116,6 +117,11 @@ func BenchmarkSearch(b *testing.B) {
 	} else {
 		b.Logf("opened %d chunks, %d MB in %s", s.Chunks, s.Bytes>>20, opened)
 	}
+	var memory runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&memory)
+	b.Logf("heap %d MB", memory.HeapAlloc>>20)
+	b.Run("recall", func(b *testing.B) { recall(b, x.spaces["bench"], l) })
 	for _, kind := range []string{"hybrid", "keyword", "vector"} {
 		for _, percent := range []int{100, 10, 1} {
 			b.Run(fmt.Sprintf("%s/%d%%", kind, percent), func(b *testing.B) {
@@ -139,6 +145,39 @@ func BenchmarkSearch(b *testing.B) {
 			})
 		}
 	}
+}
+
+// recall compares vector lists of ten with an exact scan of the full vectors.
+func recall(b *testing.B, s *space, l *library) {
+	all := make([]byte, s.vectorsEnd())
+	if _, err := s.vectors.ReadAt(all, 0); err != nil {
+		b.Fatal(err)
+	}
+	found, wanted := 0, 0
+	for range 50 {
+		q := l.query(s.name, 100)
+		q.Limit = 10
+		query := unit(q.Vector)
+		best := newTop(q.Limit)
+		best.floor = -1
+		for row := range s.table.docs {
+			at := s.vectorAt(uint32(row))
+			if score := float32(cosine(query, all[at:at+int64(s.dimensions)*4])); score > best.floor {
+				best.add(uint32(row), score)
+			}
+		}
+		hits, err := s.search(b.Context(), q)
+		if err != nil {
+			b.Fatal(err)
+		}
+		for _, want := range best.sorted() {
+			wanted++
+			if slices.ContainsFunc(hits.Vector, func(h index.Hit) bool { return h.ChunkID == s.table.chunks[want.row] }) {
+				found++
+			}
+		}
+	}
+	b.ReportMetric(float64(found)/float64(wanted), "recall@10")
 }
 
 // BenchmarkReplaceOne is what one changed document of ten passages costs, durably.

@@ -217,7 +217,7 @@ func (s *space) newOrdinal() uint32 {
 	return uint32(len(s.documents) - 1)
 }
 
-// count says how many rows of a document can still be found in memory or in the keyword index.
+// count says how many rows a document has. Those it had before are out of the keyword index when a change returns.
 func (s *space) count(documentID string) int {
 	s.mu.RLock()
 	defer s.mu.RUnlock()

@@ -53,6 +53,8 @@ func openWords(dir string, queue *store.AnalysisQueue, analyzer analysis.Analyze
 	}
 	opened, err := scorch.NewScorch(scorch.Name, map[string]any{
 		"path": dir, "numSnapshotsToKeep": 1, "bolt_timeout": "1s", "rollbackSamplingInterval": "0s",
+		// bleve's floor of 2000 would rewrite all of a small index with every change.
+		"scorchMergePlanOptions": map[string]any{"FloorSegmentSize": 100},
 	}, queue)
 	if err != nil {
 		return nil, fmt.Errorf("make keyword index: %w", err)
