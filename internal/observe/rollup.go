@@ -98,6 +98,9 @@ func (s *Store) Usage(ctx context.Context, f UsageFilter) ([]UsageRow, error) {
 			list = append(list, row)
 		}
 	}
+	if len(f.By) == 0 && len(list) == 0 {
+		list = append(list, UsageRow{})
+	}
 	if f.Latency {
 		for i := range list {
 			p := list[i].latency.Quantiles(0.5, 0.95, 0.99)
