@@ -56,8 +56,8 @@ func (t *Tx) ForUpdate() string {
 // OnCommit has fn called once the transaction is committed, and not at all if it is not. fn must be quick.
 func (t *Tx) OnCommit(fn func()) { t.onCommit = append(t.onCommit, fn) }
 
-// Postgres lends fn the transaction's own connection, for what only the driver itself can do: COPY, LISTEN, the job
-// queue. It is an error on SQLite. fn must not begin or end a transaction.
+// Postgres lends fn the transaction's own connection, for what only the driver itself can do: COPY, the job queue.
+// It is an error on SQLite. fn must not begin or end a transaction.
 func (t *Tx) Postgres(fn func(conn *pgx.Conn) error) error {
 	return t.conn.Raw(func(driver any) error {
 		c, ok := driver.(*stdlib.Conn)

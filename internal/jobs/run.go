@@ -117,8 +117,12 @@ func (q *Queue) adapt(jobs context.Context, handler Handler) func(context.Contex
 			ID: job.ID, Kind: job.Kind, Args: job.Args.Args,
 			Attempt: job.Attempt, MaxAttempts: job.MaxAttempts, Priority: job.Priority,
 		})
-		if err != nil && jobs.Err() != nil {
+		var given *rivertype.JobCancelError
+		switch {
+		case err != nil && jobs.Err() != nil:
 			return Snooze(0)
+		case errors.As(err, &given): // River tells failures of the others only
+			q.log.Warn("a job was given up by its handler", "kind", job.Kind, "job", job.ID, "error", err)
 		}
 		return err
 	}
