@@ -235,13 +235,13 @@ func (r *Retriever) ask(ctx context.Context, q Request, clearance caller.Tier, c
 	return fuse(lists), full, nil
 }
 
-// check lets through what the database confirms, up to the limit.
+// check lets through what the database confirms, up to the limit. As a rule one query does: it asks for somewhat more
+// than is wanted, and the rest only where too much of that is dropped.
 func (r *Retriever) check(ctx context.Context, q Request, clearance caller.Tier, collections []collection, found []hit) (out []Passage, dropped int, err error) {
 	ctx, span := r.Tracer.Start(ctx, "retrieve.check")
 	defer func() { span.Done(err) }()
 	out = []Passage{}
-	const portion = 500
-	for len(found) > 0 && len(out) < q.Limit {
+	for portion := q.Limit + q.Limit/2 + 5; len(found) > 0 && len(out) < q.Limit; portion = 500 {
 		some := found[:min(len(found), portion)]
 		found = found[len(some):]
 		ids := make([]string, len(some))
@@ -258,7 +258,7 @@ func (r *Retriever) check(ctx context.Context, q Request, clearance caller.Tier,
 				dropped++
 				continue
 			}
-			if p.Score = h.score; p.Score >= q.MinScore && len(out) < q.Limit {
+			if p.Score = h.score; h.score >= q.MinScore && len(out) < q.Limit {
 				out = append(out, p)
 			}
 		}
