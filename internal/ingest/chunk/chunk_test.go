@@ -266,11 +266,7 @@ func TestHardTexts(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			for _, kind := range []string{KindText, KindTable, KindList, KindCode, KindRecord, KindHeading} {
 				blocks := []Block{{Kind: kind, Text: text, Header: 1, Level: 1}}
-				cfg := Default()
-				if kind == KindHeading {
-					cfg.Max = 1 << 20 // a heading is never cut
-				}
-				checkWhole(t, cfg, blocks, Split(Default(), "doc_1", "t", blocks))
+				checkWhole(t, Default(), blocks, Split(Default(), "doc_1", "t", blocks))
 			}
 		})
 	}
@@ -323,6 +319,7 @@ func FuzzSplit(f *testing.F) {
 	f.Add("", "a | b\n1 | 2\n3 | 4", 2, 16)
 	f.Add("日本", strings.Repeat("語。", 200), 3, 20)
 	f.Add("x", strings.Repeat("y", 5000), 4, 16)
+	f.Add("\xa4\xa4日朌", strings.Repeat("語。", 200), 62, 1)
 	f.Add("x", "\xff\x80 \u2028 a", 5, 100)
 	f.Fuzz(func(t *testing.T, heading, text string, shape, tokens int) {
 		cfg := Default()

@@ -1,6 +1,9 @@
 package chunk
 
-import "math"
+import (
+	"math"
+	"slices"
+)
 
 // cuts returns the indexes of the units that begin a new chunk, the first excepted.
 //
@@ -25,7 +28,7 @@ func cuts(cfg Config, units []unit) []int {
 	}
 	var out []int
 	start := 0
-	limit := pieceLimit(cfg, units)
+	limit := pieceLimit(cfg, slices.ContainsFunc(units, func(u unit) bool { return u.header.end > 0 }))
 	for i := 1; i <= n; i++ {
 		if i < n && !least(value, at, i, reach) {
 			continue
@@ -68,15 +71,12 @@ func least(value []uint64, at []int, i, reach int) bool {
 }
 
 // pieceLimit is the most tokens of its own a chunk may have, so that with what is repeated before it stays within Max.
-func pieceLimit(cfg Config, units []unit) int {
-	header := 0
-	for _, u := range units {
-		if u.header.end > 0 {
-			header = cfg.Tokens / 4 // the most that is repeated, see units
-			break
-		}
+func pieceLimit(cfg Config, table bool) int {
+	most := cfg.Max - cfg.Overlap
+	if table {
+		most -= cfg.Tokens / 4 // the longest header that is repeated, see units
 	}
-	return max(cfg.Max-cfg.Overlap-header, cfg.Tokens/2)
+	return max(most, cfg.Tokens/2)
 }
 
 // splitLong cuts the units from start to end until no part is above the limit.

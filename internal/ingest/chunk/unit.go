@@ -28,7 +28,7 @@ func (d *document) units(first, last int) []unit {
 	whole := span{start, end}
 	var spans []span
 	var header span
-	limit := d.config.Tokens
+	limit := min(d.config.Tokens, pieceLimit(d.config, b.Kind == KindTable))
 	switch b.Kind {
 	case KindHeading:
 		spans = []span{whole}
@@ -81,14 +81,14 @@ func (d *document) pieces(s span, limit int) []span {
 	}
 	all := lines(d.text, s)
 	if wrapped(all) {
-		return wordPieces(d.text, s)
+		return wordPieces(d.text, s, d.config.Tokens/2)
 	}
 	var out []span
 	for _, line := range all {
 		if EstimateTokens(d.text[line.start:line.end]) <= limit {
 			out = append(out, line)
 		} else {
-			out = append(out, wordPieces(d.text, line)...)
+			out = append(out, wordPieces(d.text, line, d.config.Tokens/2)...)
 		}
 	}
 	return out
@@ -142,12 +142,14 @@ const (
 )
 
 // wordPieces cuts running text without sentences where the words say so, so that a change moves only the cuts near it.
-func wordPieces(text string, s span) (out []span) {
+func wordPieces(text string, s span, limit int) (out []span) {
+	most := min(pieceMax, limit)
+	fewest := min(pieceMin, most/2)
 	start, tokens := s.start, 0
 	for at := s.start; at < s.end; {
 		end := atom(text, at, s.end)
 		tokens += EstimateTokens(text[at:end])
-		if tokens >= pieceMin && (hashWords(text[at:end])%pieceOdds == 0 || tokens >= pieceMax) {
+		if tokens >= fewest && (hashWords(text[at:end])%pieceOdds == 0 || tokens >= most) {
 			out = append(out, span{start, end})
 			start, tokens = end, 0
 		}

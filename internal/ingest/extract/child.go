@@ -48,9 +48,11 @@ type child struct {
 	bounded bool
 }
 
+// close ends the PDF engine. It is also how one is thrown away that a file may have broken: the next PDF starts another.
 func (c *child) close() {
 	if c.engine != nil {
 		c.engine.close()
+		c.engine = nil
 	}
 }
 
@@ -117,6 +119,7 @@ func (c *child) readFormat(format string, src *source, s *sink) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			fmt.Fprintf(os.Stderr, "extract %q: panic: %v\n%s", src.Name, p, debug.Stack())
+			c.close()
 			err = damaged(src, "reading it failed in a way that only damaged files do")
 		}
 	}()

@@ -52,6 +52,7 @@ func FuzzJSON(f *testing.F) {
 
 func FuzzMarkdownAndHTML(f *testing.F) {
 	f.Add([]byte("---\na: 1\n---\n# H\n\n- x\n  - y\n\n| a |\n|---|\n| b |\n"))
+	f.Add([]byte("| \x7f |\n|---|\n| b |\n"))
 	f.Add([]byte("<table><tr><td>a<td>b</table><ul><li>x<ul><li>y"))
 	f.Fuzz(func(t *testing.T, content []byte) {
 		fuzzReader(t, "a.md", content)

@@ -193,7 +193,7 @@ func (w *markdownWalk) table(table *extast.Table) Block {
 func tableRow(cells []string) string {
 	empty := true
 	for i, c := range cells {
-		cells[i] = strings.Join(strings.Fields(c), " ")
+		cells[i] = strings.Join(strings.Fields(clean(c)), " ")
 		empty = empty && cells[i] == ""
 	}
 	if empty {

@@ -96,8 +96,14 @@ func (c *child) readPDF(src *source, s *sink) error {
 	if err != nil {
 		return openFault(src, err)
 	}
-	defer c.engine.pdf.FPDF_CloseDocument(&requests.FPDF_CloseDocument{Document: open.Document})
-	d := &pdfDocument{pdf: c.engine.pdf, ref: open.Document, furniture: furniture{seen: map[furnishing]bool{}}, sizes: sizeCount{}}
+	pdf := c.engine.pdf
+	defer func() {
+		_, err := pdf.FPDF_CloseDocument(&requests.FPDF_CloseDocument{Document: open.Document})
+		if err != nil || s.res.Partial { // the engine may have suffered from what it could not read
+			c.close()
+		}
+	}()
+	d := &pdfDocument{pdf: pdf, ref: open.Document, furniture: furniture{seen: map[furnishing]bool{}}, sizes: sizeCount{}}
 	count, err := d.pdf.FPDF_GetPageCount(&requests.FPDF_GetPageCount{Document: d.ref})
 	if err != nil || count.PageCount == 0 {
 		return damaged(src, "no page can be found in it")
