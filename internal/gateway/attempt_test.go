@@ -257,3 +257,25 @@ func TestTenThousandMessagesPass(t *testing.T) {
 		t.Fatalf("estimated %d tokens", in)
 	}
 }
+
+// A provider that closes idle connections just when they are used again must not show as errors.
+func TestAConnectionTheProviderClosedIsReplaced(t *testing.T) {
+	w := newWorld(t, jsonAnswer(whole))
+	impatient := httptest.NewUnstartedServer(jsonAnswer(whole))
+	impatient.Config.IdleTimeout = time.Millisecond
+	impatient.Start()
+	defer impatient.Close()
+	err := w.Reload(gateway.Config{
+		Providers: map[string]gateway.ProviderConfig{"builtin": {Kind: "builtin"}, "up": {Kind: "openai", BaseURL: impatient.URL, Timeouts: shortTimeouts()}},
+		Models:    map[string]gateway.ModelConfig{"chat": {Deployments: []gateway.DeploymentConfig{{Provider: "up", Model: "real-chat"}}}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 200 {
+		if a := w.chat(t, ask); a.status != 200 {
+			t.Fatalf("call %d: %+v", i, a)
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
