@@ -18,12 +18,17 @@ die() {
     exit 1
 }
 
-# unprivileged CMD... runs as nobody where we are root, which PostgreSQL refuses; in a folder that everyone can enter.
-unprivileged() (
+# become CMD... makes this shell CMD, as nobody where we are root, which PostgreSQL refuses, in a folder that everyone
+# can enter. It ends with the shell that began it, even where that is killed.
+become() {
     cd /
-    [ "$(id -u)" -eq 0 ] || exec "$@"
-    exec setpriv --reuid nobody --regid nogroup --clear-groups -- "$@"
-)
+    [ "$(id -u)" -eq 0 ] || exec setpriv --pdeathsig QUIT -- "$@"
+    exec setpriv --pdeathsig QUIT --reuid nobody --regid nogroup --clear-groups -- "$@"
+}
+
+unprivileged() {
+    (become "$@")
+}
 
 # missing COMMAND PACKAGE installs what the machine itself lacks.
 missing() {
@@ -139,7 +144,7 @@ start() {
     chmod 755 "$dir"
     [ "$(id -u)" -ne 0 ] || chown nobody:nogroup "$dir"
     unprivileged tar -C "$dir" --no-same-owner -xf "$prefix/cluster.tar"
-    unprivileged "$bin/postgres" -D "$dir/pg" -c listen_addresses= -c unix_socket_directories="$dir" \
+    become "$bin/postgres" -D "$dir/pg" -c listen_addresses= -c unix_socket_directories="$dir" \
         -c fsync=off -c synchronous_commit=off -c full_page_writes=off -c max_connections=300 -c shared_buffers=64MB \
         -c jit=off -c timezone=UTC -c logging_collector=off -c autovacuum_naptime=10s >"$dir/log" 2>&1 </dev/null &
     server=$!
@@ -153,11 +158,12 @@ start() {
     die "the server did not start"
 }
 
-# stop ends the server at once, by the process that start began.
+# stop ends the server at once.
 stop() {
-    pid=$(head -n 1 "$dir/pg/postmaster.pid" 2>/dev/null) || pid=''
-    [ -z "$pid" ] || kill -QUIT "$pid" 2>/dev/null || true
-    [ -z "${server:-}" ] || wait "$server" 2>/dev/null || true
+    if [ -n "${server:-}" ]; then
+        kill -QUIT "$server" 2>/dev/null || true
+        wait "$server" 2>/dev/null || true
+    fi
     rm -rf "$dir"
 }
 
@@ -182,6 +188,7 @@ run)
     ;;
 serve)
     start
+    trap '' PIPE # if who asked is gone, let the write fail, and clean up
     echo "$url"
     cat >/dev/null
     ;;
