@@ -4,6 +4,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 )
 
 var leave = []passage{
@@ -11,6 +12,7 @@ var leave = []passage{
 	{n: 2, document: "Leave policy", heading: "Leave policy > Special leave", text: "Special leave is given on these occasions:\n\nOccasion | Days\nOwn wedding | 2\nMoving house | 1"},
 	{n: 4, document: "Price list", heading: "Price list", text: "item: Frozen place\nprice: 9.60 EUR\n\nitem: Ambient place\nprice: 4.20 EUR"},
 	{n: 5, document: "Report 14", heading: "", text: "Cause\n\nA relay had failed.\n\nContact\n\nQuestions go to Femke de Groot. She answers on 12 May 2026. Cash is not accepted."},
+	{n: 6, document: "Map", heading: "", text: "The wharf is in the north [7] of the port [3, 4]."},
 }
 
 func TestAnswersAreQuotedWithTheirPassage(t *testing.T) {
@@ -23,6 +25,7 @@ func TestAnswersAreQuotedWithTheirPassage(t *testing.T) {
 		{"What was the cause?", "A relay had failed. [5]"},
 		{"Who answers questions?", "Questions go to Femke de Groot. [5]"},
 		{"When does Femke answer?", "Questions go to Femke de Groot. She answers on 12 May 2026. [5]"},
+		{"Where is the wharf?", "The wharf is in the north (7) of the port (3, 4). [6]"},
 		{"How many days are given for a funeral?", Refusal},
 		{"How many sick days does an employee have?", Refusal},
 		{"What does a frozen place in Oslo cost?", Refusal},
@@ -46,6 +49,24 @@ func TestAnAnswerIsCutToItsTokens(t *testing.T) {
 		if got != want || cut != (tokens < 11) {
 			t.Errorf("%d: %q %v", tokens, got, cut)
 		}
+	}
+}
+
+// A long question over long passages must not take the process away from others.
+func TestTheWorkIsBounded(t *testing.T) {
+	question, text := strings.Repeat("which harbour crane lifted ", 5000), strings.Repeat("A harbour crane lifted 40 containers. ", 30_000)
+	for i := range 2000 {
+		question += "word" + string(rune('a'+i%26)) + string(rune('a'+i/26%26)) + " "
+	}
+	done := make(chan bool, 1)
+	go func() {
+		NewAnswerer().answer(question, []passage{{n: 1, text: text}}, 0)
+		done <- true
+	}()
+	select {
+	case <-done:
+	case <-time.After(20 * time.Second):
+		t.Error("still at work after 20 s")
 	}
 }
 

@@ -21,7 +21,11 @@ type term struct {
 	number bool
 	exact  bool    // a name or a number: nothing else will do
 	light  float64 // 1, less for words that questions are padded with
+	weight float64 // its share of the question
+	known  bool    // some sentence has it
 }
+
+const maxTerms = 64 // of a question; what follows is not looked at
 
 type question struct {
 	cue     cue
@@ -31,10 +35,10 @@ type question struct {
 }
 
 // readQuestion finds what is asked for and which words say about what. Question words themselves are no terms.
-func (a *Answerer) readQuestion(text string) question {
+func (a *Answerer) readQuestion(text string) *question {
 	var list []word
 	words(text, func(w word) { list = append(list, w) })
-	q, asked := question{counted: -1}, false
+	q, asked := &question{counted: -1}, false
 	seen := set{}
 	for i, w := range list {
 		next := ""
@@ -65,7 +69,7 @@ func (a *Answerer) readQuestion(text string) question {
 		if (q.cue == amount || q.cue == money) && a.words.synonyms(t.stem, "cost") {
 			q.cue, t.light = money, 0.3 // "how much does it cost": the amount itself says that
 		}
-		if !seen[t.stem] {
+		if !seen[t.stem] && len(q.terms) < maxTerms {
 			seen[t.stem] = true
 			q.terms = append(q.terms, t)
 		}

@@ -8,11 +8,10 @@ import (
 
 // sentence is the smallest thing an answer is made of: a sentence, a row of a table under its header, a record.
 type sentence struct {
-	passage  int    // index into the passages
-	text     string // as it is quoted
-	context  string // what it stands under: the line that leads into a list, and nothing where there is none
-	previous int    // index of the sentence before it in the same passage, or -1
-	record   bool   // a row or a record: complete in itself
+	passage int    // index into the passages
+	text    string // as it is quoted
+	context string // what it stands under in the text: a heading there, the line that leads into a list
+	record  bool   // a row or a record: complete in itself
 }
 
 // sentences cuts a passage's text.
@@ -23,7 +22,7 @@ func sentences(at int, text string) []sentence {
 		if s == "" || strings.IndexFunc(s, unicode.IsLetter) < 0 && !record {
 			return
 		}
-		list = append(list, sentence{passage: at, text: s, context: context, previous: len(list) - 1, record: record})
+		list = append(list, sentence{passage: at, text: s, context: context, record: record})
 	}
 	lead := ""  // the last line that ended in a colon: it leads into the list or table that follows
 	above := "" // the last line that looks like a heading, in texts whose format has none
