@@ -28,7 +28,8 @@ func prompt(question string, passages []Passage) []Message {
 		if p.PageFrom > 0 {
 			fmt.Fprintf(&b, " page=\"%d\"", p.PageFrom)
 		}
-		fmt.Fprintf(&b, ">\n%s\n</passage>\n", tagless(p.Text))
+		// A document's own references, "[7]", must not pass for citations of ours.
+		fmt.Fprintf(&b, ">\n%s\n</passage>\n", marker.ReplaceAllString(tagless(p.Text), " ($1)"))
 	}
 	fmt.Fprintf(&b, "</passages>\n\nQuestion: %s", tagless(strings.TrimSpace(question)))
 	return []Message{{Role: "system", Content: instructions}, {Role: "user", Content: b.String()}}

@@ -3,6 +3,7 @@ package retrieve
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -99,6 +100,9 @@ func (r *Retriever) Search(ctx context.Context, q Request) (out Result, err erro
 		found, full, err := r.ask(ctx, q, who.Clearance, collections, vectors, list)
 		if err != nil {
 			return out, err
+		}
+		if low := slices.IndexFunc(found, func(h hit) bool { return h.score < q.MinScore }); low >= 0 {
+			found, full = found[:low], false // what the index has more of is no better
 		}
 		if out.Passages, out.Dropped, err = r.check(ctx, q, who.Clearance, collections, found); err != nil {
 			return out, err
@@ -258,7 +262,8 @@ func (r *Retriever) check(ctx context.Context, q Request, clearance caller.Tier,
 				dropped++
 				continue
 			}
-			if p.Score = h.score; h.score >= q.MinScore && len(out) < q.Limit {
+			if len(out) < q.Limit {
+				p.Score = h.score
 				out = append(out, p)
 			}
 		}

@@ -111,7 +111,7 @@ func TestHitsThatTheDatabaseDoesNotConfirmAreDropped(t *testing.T) {
 func TestWhatIsWrittenIsFoundAndWhatIsDeletedIsNotByTheNextQuery(t *testing.T) {
 	each(t, func(t *testing.T, b *bench) {
 		ctx := who(caller.Internal, "papers")
-		for i := 1; i <= 20; i++ {
+		for i := 1; i <= 8; i++ {
 			doc := fmt.Sprintf("doc_%d", i)
 			b.put("col_1", doc, 1, caller.Internal, "first edition "+doc)
 			b.put("col_1", doc, 2, caller.Internal, "second edition "+doc)
@@ -188,6 +188,17 @@ func TestSeveralCollectionsAreSearchedAsOne(t *testing.T) {
 		}
 		if _, err := b.Search(who(caller.Internal, "papers"), Request{Collections: both, Query: "anchors"}); !fault.Is(err, fault.NotFound) {
 			t.Error("one of them may not be read", err)
+		}
+	})
+}
+
+func TestPassagesBelowTheLeastScoreAreLeftOut(t *testing.T) {
+	each(t, func(t *testing.T, b *bench) {
+		b.put("col_1", "doc_1", 1, caller.Internal, "Buoys mark the channel.", "The channel is dredged each spring, before the first large ships of the season arrive.")
+		for least, want := range map[float64]int{0: 2, 0.9: 1, 1: 1} {
+			if got := b.search(who(caller.Internal, "papers"), Request{Query: "buoys mark the channel", MinScore: least}); len(got) != want {
+				t.Errorf("%g: %v", least, got)
+			}
 		}
 	})
 }
