@@ -38,7 +38,7 @@ func TestADeletionHidesAtOnceAndProvesItsPurge(t *testing.T) {
 		}
 		// As long as the index lags there is no proof, and nobody claims one.
 		h.until("the purge was tried", func() bool {
-			return h.count("SELECT COUNT(*) FROM runs WHERE kind = 'purge' AND error_code = 'index_behind' AND attempts > 3") == 1
+			return h.count("SELECT COUNT(*) FROM runs WHERE kind = 'purge' AND error_code = 'index_behind' AND attempts > 1") == 1
 		})
 		if _, err := h.Proof(system(), r.DocumentID); !fault.Is(err, fault.Conflict) {
 			t.Error(err)

@@ -76,7 +76,7 @@ func TestAnOutageIsWaitedForAndThenIsADeadLetter(t *testing.T) {
 		h := open(t, d, t.TempDir(), quick())
 		h.collection("docs")
 		var down atomic.Int64
-		down.Store(2)
+		down.Store(1)
 		h.embedder.fail = func([]string) error {
 			if down.Add(-1) >= 0 {
 				return fault.New(fault.Unavailable, "model_away", "the model is away")

@@ -32,6 +32,9 @@ type Queue interface {
 
 const jobKind = "ingest.run"
 
+// soon is a wait that a job that sleeps keeps more exactly than a new one: those are looked for every few seconds.
+const soon = 5 * time.Second
+
 type jobArgs struct {
 	Run string `json:"run"`
 }
@@ -52,7 +55,11 @@ func (p *Pipeline) Register(q *jobs.Queue) {
 		if err := json.Unmarshal(job.Args, &args); err != nil {
 			return jobs.Cancel(fmt.Errorf("read the arguments of %s: %w", jobKind, err))
 		}
-		return p.Work(ctx, args.Run)
+		again, err := p.work(ctx, args.Run)
+		if err == nil && again > 0 && again < soon {
+			return jobs.Snooze(again)
+		}
+		return err
 	})
 	q.Every("ingest.sweep", jobs.Period(p.config.SweepEvery), p.Sweep)
 }

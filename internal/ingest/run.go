@@ -55,12 +55,18 @@ var errLeaseLost = errors.New("another worker took the run over")
 // Work does what is left of a run, step by step; a run that another worker holds, or that ended, is left alone. It
 // returns an error only where nobody else will take care of the run soon.
 func (p *Pipeline) Work(ctx context.Context, runID string) error {
+	_, err := p.work(ctx, runID)
+	return err
+}
+
+// work is Work; again is when the run wants its next try, 0 where it wants none.
+func (p *Pipeline) work(ctx context.Context, runID string) (again time.Duration, err error) {
 	ctx = asSystem(ctx)
 	ctx, span := p.Tracer.Start(ctx, "ingest.run")
 	span.Set("run", runID)
 	r, err := p.claim(ctx, runID)
 	if err != nil || r == nil {
-		return err
+		return 0, err
 	}
 	span.Set("document", r.Document)
 	held, cancel := context.WithCancelCause(ctx)
@@ -80,7 +86,7 @@ func (p *Pipeline) Work(ctx context.Context, runID string) error {
 	}
 	span.Done(err)
 	if err == nil {
-		return nil
+		return 0, nil
 	}
 	return p.settle(ctx, r, err)
 }
@@ -193,15 +199,16 @@ func (p *Pipeline) advance(ctx context.Context, r *runRow, next string, detail a
 var errOvertaken = errors.New("the version was overtaken or deleted")
 
 // settle writes down how a run that did not get through stands.
-func (p *Pipeline) settle(ctx context.Context, r *runRow, cause error) error {
+func (p *Pipeline) settle(ctx context.Context, r *runRow, cause error) (again time.Duration, err error) {
 	if errors.Is(cause, errLeaseLost) {
-		return p.cleanUp(ctx, r)
+		return 0, p.cleanUp(ctx, r)
 	}
 	stopped := errors.Is(ctx.Err(), context.Canceled) // a deadline that passed is the run's own failure
 	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), 30*time.Second, errors.New("the database took too long"))
 	defer cancel()
 	now := time.Now()
-	err := p.DB.Tx(ctx, func(tx *db.Tx) error {
+	err = p.DB.Tx(ctx, func(tx *db.Tx) error {
+		again = 0
 		if r.Document != "" {
 			if _, err := lockDocument(ctx, tx, r.Document); err != nil {
 				return err
@@ -222,15 +229,16 @@ func (p *Pipeline) settle(ctx context.Context, r *runRow, cause error) error {
 		if r.Kind == kindIngest && (permanent(cause) || attempts >= p.config.MaxAttempts) {
 			return p.bury(ctx, tx, r, attempts, code, text)
 		}
-		return p.retry(ctx, tx, r, now.Add(p.config.backoff(attempts)), attempts, code, text)
+		again = p.config.backoff(attempts)
+		return p.retry(ctx, tx, r, now.Add(again), attempts, code, text)
 	})
-	if err == nil || errors.Is(err, errLeaseLost) {
-		if fault.KindOf(cause) == fault.Internal && !stopped && !errors.Is(cause, errOvertaken) {
-			p.Log.Error("a step failed", "run", r.ID, "document", r.Document, "step", r.Step, "attempt", r.Attempts+1, "err", cause)
-		}
-		return nil
+	if err != nil && !errors.Is(err, errLeaseLost) {
+		return 0, fmt.Errorf("settle run %s: %w (after %w)", r.ID, err, cause)
 	}
-	return fmt.Errorf("settle run %s: %w (after %w)", r.ID, err, cause)
+	if fault.KindOf(cause) == fault.Internal && !stopped && !errors.Is(cause, errOvertaken) {
+		p.Log.Error("a step failed", "run", r.ID, "document", r.Document, "step", r.Step, "attempt", r.Attempts+1, "err", cause)
+	}
+	return again, nil
 }
 
 // cleanUp removes what a worker that lost its run left in the bucket, where nobody will need it: the version was

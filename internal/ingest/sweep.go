@@ -19,8 +19,10 @@ func (p *Pipeline) Recover(ctx context.Context) error {
 
 // Sweep wakes runs that were forgotten and removes left-over bytes.
 func (p *Pipeline) Sweep(ctx context.Context) error {
-	ctx = asSystem(ctx)
-	now := time.Now()
+	return p.sweep(asSystem(ctx), time.Now())
+}
+
+func (p *Pipeline) sweep(ctx context.Context, now time.Time) error {
 	return errors.Join(
 		p.free(ctx, db.Micros(now)),
 		p.wakeForgotten(ctx, now),
@@ -136,7 +138,7 @@ func (p *Pipeline) dropOldVersions(ctx context.Context) error {
 // dropOrphans removes objects whose row never came to be: the process died between the bytes and the transaction. Ids
 // sort by time, so that only what was made since the last look, and long enough ago, is listed.
 func (p *Pipeline) dropOrphans(ctx context.Context, prefix, table string, now time.Time) error {
-	const age = time.Hour
+	const age = 24 * time.Hour // far longer than a batch of uploads is on its way
 	setting := "ingest.orphans." + table
 	var after string
 	if err := p.DB.QueryRow(ctx, "SELECT value FROM settings WHERE name = ?", setting).Scan(&after); err != nil && !db.IsNone(err) {
