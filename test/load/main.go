@@ -53,5 +53,8 @@ func run() error {
 		return err
 	}
 	report.print(os.Stdout)
-	return report.write(*out)
+	if err := report.write(*out); err != nil {
+		return err
+	}
+	return report.complete()
 }

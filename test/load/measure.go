@@ -66,13 +66,12 @@ func measure(ctx context.Context, p plan, binary string) (*report, error) {
 	}
 	for round := range p.rounds {
 		for _, t := range targets {
-			fmt.Fprintf(os.Stderr, "\rround %d of %d: %-14s", round+1, p.rounds, t.target.name)
+			fmt.Fprintf(os.Stderr, "round %d of %d: %s\n", round+1, p.rounds, t.target.name)
 			if err := t.round(ctx, p, drain); err != nil {
 				return nil, err
 			}
 		}
 	}
-	fmt.Fprintf(os.Stderr, "\r%40s\r", "")
 	for _, t := range targets {
 		if t.peakBytes, err = t.peak(); err != nil {
 			return nil, err

@@ -71,6 +71,14 @@ func (r *report) print(w io.Writer) {
 	}
 }
 
+// complete holds the call log against what was answered: not one row more or less.
+func (r *report) complete() error {
+	if r.Rows != r.Calls {
+		return fmt.Errorf("%d calls were answered, the call log has %d", r.Calls, r.Rows)
+	}
+	return nil
+}
+
 func (r *report) write(path string) error {
 	b, err := json.MarshalIndent(r, "", "  ")
 	if err != nil {
