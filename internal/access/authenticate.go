@@ -209,7 +209,7 @@ func (k *Keys) Run(ctx context.Context) error {
 	poll, write := time.NewTicker(k.config.KeyPoll), time.NewTicker(writeUsed)
 	defer poll.Stop()
 	defer write.Stop()
-	for {
+	for failing := false; ; {
 		select {
 		case <-ctx.Done():
 			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), askFor)
@@ -219,9 +219,11 @@ func (k *Keys) Run(ctx context.Context) error {
 			}
 			return nil
 		case <-poll.C:
-			if err := k.poll(ctx); err != nil && ctx.Err() == nil {
+			err := k.poll(ctx)
+			if err != nil && !failing && ctx.Err() == nil {
 				k.log.Warn("keys cannot be refreshed; known ones stay valid for a while", "for", k.config.KeyCache.String(), "error", err)
 			}
+			failing = err != nil
 		case <-write.C:
 			if err := k.writeUsed(ctx); err != nil && ctx.Err() == nil {
 				k.log.Warn("the last uses of keys were not written; they are kept for the next time", "error", err)

@@ -2,7 +2,6 @@ package observe
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -127,7 +126,7 @@ func (in *intake) add(b *batch, record []byte, next journal.Position) {
 			at = e.span.End
 		default:
 			b.calls = append(b.calls, e.call)
-			in.close(b, e.call.ID)
+			in.ended(b, e.call.ID)
 			at = e.call.Start.Add(e.call.Duration)
 		}
 	}
@@ -136,7 +135,8 @@ func (in *intake) add(b *batch, record []byte, next journal.Position) {
 	}
 }
 
-func (in *intake) close(b *batch, callID string) {
+// ended takes a call out of the open ones.
+func (in *intake) ended(b *batch, callID string) {
 	if a := in.open[callID]; a != nil {
 		if a.stored {
 			b.closed = append(b.closed, callID)
@@ -151,7 +151,7 @@ func (in *intake) cut(b *batch, dead func(*admission) bool) {
 		if !dead(a) {
 			continue
 		}
-		in.close(b, callID)
+		in.ended(b, callID)
 		e, err := decode(a.record)
 		if err != nil {
 			in.log.Error("the admission of a call that was cut cannot be read", "call", callID, "error", err)
@@ -271,8 +271,7 @@ func (in *intake) dropKnown(ctx context.Context, b *batch) error {
 			known[c.ID] = true
 			return false
 		}
-		line, _ := json.Marshal(detail{Surface: c.Surface, Status: int64(c.Status), Error: c.Error})
-		in.log.Error("a call was recorded twice; the first record stands", "call", c.ID, "second", string(line))
+		in.log.Error("a call was recorded twice; the first record stands", "call", c.ID, "second_outcome", string(c.Outcome), "second_status", c.Status)
 		return true
 	})
 	return nil

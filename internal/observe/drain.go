@@ -58,6 +58,7 @@ type flusher struct {
 // the bytes of a request then stand for its tokens, and its cost is unknown.
 func NewDrain(d *db.DB, j *journal.Journal, c Config, estimate Estimator, log *slog.Logger, sinks ...Sink) *Drain {
 	log = log.With("part", "observe")
+	c.BatchCalls = max(1, c.BatchCalls)
 	return &Drain{journal: j, intake: &intake{db: d, journalID: j.ID(), estimate: estimate, sinks: sinks, log: log}, config: c, log: log, born: j.Stats().Tail.Segment}
 }
 
@@ -136,7 +137,7 @@ func (d *Drain) read(ctx context.Context, r *journal.Reader, b *batch, settled b
 	if len(waiting) > 0 {
 		wake()
 	}
-	var linger <-chan time.Time
+	lingered := false
 	for len(b.calls) < d.config.BatchCalls && b.records < 4*d.config.BatchCalls {
 		record, next, ok, err := r.TryNext()
 		switch {
@@ -152,10 +153,10 @@ func (d *Drain) read(ctx context.Context, r *journal.Reader, b *batch, settled b
 			} else if wait.Err() == nil {
 				return nil, false, err
 			}
-		case b.records > 0 && wait.Err() == nil && linger == nil:
-			linger = time.After(d.config.Linger)
+		case b.records > 0 && wait.Err() == nil && !lingered:
+			lingered = true
 			select {
-			case <-linger:
+			case <-time.After(d.config.Linger):
 			case <-wait.Done():
 			}
 			continue

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 
 	"airfield/internal/db"
+	"airfield/internal/fault"
 	"airfield/internal/journal"
 )
 
@@ -39,9 +40,10 @@ func DrainDir(ctx context.Context, d *db.DB, dir string, c Config, estimate Esti
 	}
 	r := archive.Reader(in.position)
 	defer r.Close()
+	size := max(1, c.BatchCalls)
 	for end := false; !end; {
 		b := &batch{next: in.position}
-		for len(b.calls) < c.BatchCalls && b.records < 4*c.BatchCalls && !end {
+		for len(b.calls) < size && b.records < 4*size && !end {
 			record, next, err := r.Next(ctx)
 			switch {
 			case errors.Is(err, io.EOF):
@@ -58,7 +60,9 @@ func DrainDir(ctx context.Context, d *db.DB, dir string, c Config, estimate Esti
 		if b.empty() {
 			continue
 		}
-		if err := in.commit(ctx, b); err != nil {
+		if err := in.commit(ctx, b); errors.Is(err, errMoved) {
+			return sum, fault.New(fault.Conflict, "journal_busy", "the journal in %s, or a copy of it, is being drained by another process: %w", dir, err).Hinted("wait for it, then run this again")
+		} else if err != nil {
 			return sum, fmt.Errorf("drain %s: %w", dir, err)
 		}
 		sum.Records, sum.Calls, sum.Spans, sum.Skipped = sum.Records+b.records, sum.Calls+len(b.calls), sum.Spans+len(b.spans), r.Skipped()

@@ -24,6 +24,8 @@ import (
 	"airfield/internal/telemetry"
 )
 
+var _ telemetry.Sink = (*Recorder)(nil)
+
 func record(t testing.TB, r *Recorder, c llm.Call) {
 	t.Helper()
 	a := admitted(c)
@@ -328,7 +330,7 @@ func TestTwoWhoDrainOneJournalBringEachCallOnce(t *testing.T) {
 		}
 	}
 	running := start(t, drain)
-	if _, err := DrainDir(context.Background(), d, copied, Config{BatchCalls: 3}, nil, quiet, cost.NewLedger(d)); err != nil && !errors.Is(err, errMoved) {
+	if _, err := DrainDir(context.Background(), d, copied, Config{BatchCalls: 3}, nil, quiet, cost.NewLedger(d)); err != nil && !fault.Is(err, fault.Conflict) {
 		t.Error(err)
 	}
 	running.flush(t)
