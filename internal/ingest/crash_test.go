@@ -25,7 +25,9 @@ const (
 	crashDeleted   = 5
 )
 
-func crashText(i, version int) string { return prose(fmt.Sprintf("number %d edition %d", i, version), 2) }
+func crashText(i, version int) string {
+	return prose(fmt.Sprintf("number %d edition %d", i, version), 2)
+}
 
 // crashWorker is the process that is killed: it brings the load in, as far as it is not there yet, and works on it.
 func crashWorker(dir string) {

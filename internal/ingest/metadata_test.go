@@ -52,7 +52,6 @@ func TestParseMetadata(t *testing.T) {
 	}
 }
 
-
 func TestOver(t *testing.T) {
 	got := Metadata{Type: "a", Tags: []string{}, Fields: map[string]any{"x": 1.0}}.Over(Metadata{Type: "b", Tier: caller.Public, Tags: []string{"t"}, Fields: map[string]any{"x": 2.0, "y": 3.0}})
 	want := Metadata{Type: "a", Tier: caller.Public, Tags: []string{}, Fields: map[string]any{"x": 1.0, "y": 3.0}}
