@@ -248,3 +248,8 @@ func (k *Keys) touch(ctx context.Context, tx *db.Tx) error {
 	_, err := tx.Exec(ctx, "INSERT INTO settings (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value", epochSetting, id.New("epoch"))
 	return err
 }
+
+// clean reports whether a text is printable on one line.
+func clean(s string) bool {
+	return !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f || r == 0xfffd })
+}
