@@ -32,7 +32,8 @@ type Citation struct {
 	Collection string   `json:"collection"`
 	Document   string   `json:"document"` // its title, or the file's name
 	DocumentID string   `json:"document_id"`
-	Name       string   `json:"name"`
+	Name       string   `json:"name"`       // the file's
+	SourceKey  string   `json:"source_key"` // its name in its source
 	Version    int      `json:"version"`
 	VersionID  string   `json:"version_id"`
 	PageFrom   int      `json:"page_from,omitempty"`

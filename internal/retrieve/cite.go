@@ -51,7 +51,7 @@ func cite(text string, passages []Passage) (string, []Citation) {
 
 func (p Passage) citation(n int, claim string) Citation {
 	return Citation{
-		N: n, Collection: p.Collection, Document: p.document(), DocumentID: p.DocumentID, Name: p.Name, Version: p.Version, VersionID: p.VersionID,
+		N: n, Collection: p.Collection, Document: p.document(), DocumentID: p.DocumentID, Name: p.Name, SourceKey: p.SourceKey, Version: p.Version, VersionID: p.VersionID,
 		PageFrom: p.PageFrom, PageTo: p.PageTo, Heading: p.Heading, ChunkID: p.ChunkID, Passage: p.Text, Quote: quote(p.Text, claim),
 	}
 }

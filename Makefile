@@ -1,0 +1,55 @@
+# Airfield. `make help` lists what there is.
+SHELL        := /bin/bash
+.DEFAULT_GOAL := help
+export CGO_ENABLED := 0
+VERSION      ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS      := -s -w -X airfield/internal/cli.version=$(VERSION)
+TOOL         := go tool -modfile=tools/go.mod
+
+.PHONY: help build demo test sdk check fmt vet lint generate generated bench quality soak clean
+
+help: ## list the targets
+	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## build bin/airfield
+	go build -trimpath -ldflags '$(LDFLAGS)' -o bin/airfield ./cmd/airfield
+
+demo: build ## documents in, cited answers out, with calls, costs and a trace
+	bin/airfield demo
+
+test: build servers sdk ## every test, on every engine; installs the servers it needs
+	AIRFIELD_REQUIRE_SERVERS=1 go test -timeout 12m ./...
+
+servers: ## install the servers that tests need into .servers (Debian)
+	scripts/postgres.sh
+
+sdk: build ## the official openai package from npm against the real binary
+	cd test/sdk && npm ci --no-audit --no-fund --silent
+	cd test/sdk && node --test
+
+check: fmt vet lint generated test ## everything CI does
+
+fmt:
+	@out=$$(gofmt -l cmd internal test examples); if [ -n "$$out" ]; then echo "not formatted:"; echo "$$out"; exit 1; fi
+
+vet:
+	go vet ./...
+
+lint: ## staticcheck, at the version pinned in tools/go.mod
+	$(TOOL) staticcheck ./...
+
+generate: ## write docs/reference and db/schema.sql from the code
+	go run ./docs/generate
+
+generated: ## fail if a generated file is not current
+	go run ./docs/generate -check
+
+bench: build ## the gateway beside a bare reverse proxy, in one run; writes bench.json
+	go run ./test/load -airfield bin/airfield -out bench.json
+
+quality: build ## retrieval quality over a folder of Cranfield's shape: make quality DATA=…
+	@if [ -z "$(DATA)" ]; then echo "usage: make quality DATA=a folder with corpus.jsonl, queries.tsv, qrels.tsv"; exit 2; fi
+	go run ./test/quality/run -airfield bin/airfield -data "$(DATA)"
+
+clean: ## remove what was built
+	rm -rf bin bench.json

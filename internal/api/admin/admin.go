@@ -1,0 +1,151 @@
+// Package admin is the door for running the place: the API under /api that the command line and the console use. It is
+// described by OpenAPI 3.1 at /api/openapi.json; errors are RFC 9457 problems.
+package admin
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"airfield/internal/access"
+	"airfield/internal/api"
+	"airfield/internal/caller"
+	"airfield/internal/cost"
+	"airfield/internal/fault"
+	"airfield/internal/ingest"
+	"airfield/internal/observe"
+)
+
+// Door serves /api.
+type Door struct {
+	Keys           *access.Keys
+	Audit          *access.Audit
+	Ingest         *ingest.Pipeline
+	Calls          *observe.Store
+	Costs          *cost.Ledger
+	System         System
+	MaxUpload      int64
+	Version        string
+	Authentication api.Authenticate
+	Log            *slog.Logger
+}
+
+// System is the process itself, as the wiring knows it.
+type System interface {
+	// Status says how the process and each of its parts are.
+	Status(ctx context.Context) ServerStatus
+	// Flush waits until every call that ended before is in the database.
+	Flush(ctx context.Context) error
+	// Scan compares a source with what is there, now.
+	Scan(ctx context.Context, collection, source string) error
+	// Backup writes a consistent copy of the installation as a tar stream.
+	Backup(ctx context.Context, w http.ResponseWriter) error
+	// Reload takes over the configuration file as it is now.
+	Reload(ctx context.Context) ([]string, error)
+}
+
+// ServerStatus is the state of a process.
+type ServerStatus struct {
+	Environment string        `json:"environment"`
+	Version     string        `json:"version"`
+	Role        string        `json:"role"`
+	Started     time.Time     `json:"started"`
+	Ready       bool          `json:"ready"`
+	Parts       []Part        `json:"parts"`
+	Uptime      time.Duration `json:"uptime_ns"`
+}
+
+// Part is one part's health.
+type Part struct {
+	Name   string `json:"name"`
+	OK     bool   `json:"ok"`
+	Detail string `json:"detail,omitempty"`
+}
+
+// The roles that open routes, besides admin.
+var (
+	everybody  = []caller.Role{caller.Viewer, caller.Operator, caller.Auditor, caller.Workflow}
+	readers    = []caller.Role{caller.Viewer, caller.Operator, caller.Auditor}
+	documents  = []caller.Role{caller.Operator, caller.Workflow} // what belongs to whom is ingest's to decide
+	operators  = []caller.Role{caller.Operator}
+	auditors   = []caller.Role{caller.Auditor}
+	adminsOnly = []caller.Role{}
+)
+
+// Handler returns the routes. All of them ask for a key, except the description of the API.
+func (d *Door) Handler() http.Handler {
+	mux := http.NewServeMux()
+	a := New(mux)
+	d.register(a)
+	d.streams(mux)
+	mux.HandleFunc("/api/", func(w http.ResponseWriter, r *http.Request) {
+		api.WriteProblem(w, r, fault.New(fault.NotFound, "route_unknown", "there is no %s %s here", r.Method, r.URL.Path).Hinted("GET /api/openapi.json describes what there is"))
+	})
+	guarded := api.Guard(d.Authentication, api.WriteProblem, everybody, mux)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodGet && (r.URL.Path == "/api/openapi.json" || r.URL.Path == "/api/openapi.yaml") {
+			mux.ServeHTTP(w, r)
+			return
+		}
+		guarded.ServeHTTP(w, r)
+	})
+}
+
+// New makes an empty API on a mux; the generator of the reference uses it too.
+func New(mux *http.ServeMux) huma.API {
+	c := huma.DefaultConfig("Airfield admin API", "1")
+	c.OpenAPIPath, c.DocsPath, c.SchemasPath = "/api/openapi", "", ""
+	c.CreateHooks = nil // no $schema links in the answers
+	c.Components.SecuritySchemes = map[string]*huma.SecurityScheme{"key": {Type: "http", Scheme: "bearer"}}
+	c.Security = []map[string][]string{{"key": {}}}
+	return humago.New(mux, c)
+}
+
+// OpenAPI is the description of the API, for the generator of the reference.
+func OpenAPI() *huma.OpenAPI {
+	a := New(http.NewServeMux())
+	(&Door{}).register(a)
+	return a.OpenAPI()
+}
+
+// body wraps an answer as huma wants it.
+type body[T any] struct{ Body T }
+
+// none is the answer of what only succeeds.
+type none struct{}
+
+// route is one operation.
+type route struct {
+	method, path, id, summary string
+	roles                     []caller.Role
+}
+
+// add registers an operation that only callers with one of the roles may do.
+func add[In, Out any](a huma.API, log *slog.Logger, r route, fn func(ctx context.Context, in *In) (Out, error)) {
+	huma.Register(a, huma.Operation{Method: r.method, Path: r.path, OperationID: r.id, Summary: r.summary, Description: "Roles: " + roleText(r.roles) + ".", MaxBodyBytes: 1 << 20},
+		func(ctx context.Context, in *In) (*body[Out], error) {
+			if who := caller.From(ctx); !who.Is(r.roles...) {
+				return nil, api.ProblemOf(fault.New(fault.Denied, "role_denied", "a key with the role %s may not do this", who.Role).Hinted("it needs one of: %s", roleText(r.roles)))
+			}
+			out, err := fn(ctx, in)
+			if err != nil {
+				if fault.Is(err, fault.Internal) {
+					log.Error("request failed", "operation", r.id, "error", err)
+				}
+				return nil, api.ProblemOf(err)
+			}
+			return &body[Out]{Body: out}, nil
+		})
+}
+
+func roleText(roles []caller.Role) string {
+	text := string(caller.Admin)
+	for _, r := range roles {
+		text += ", " + string(r)
+	}
+	return text
+}

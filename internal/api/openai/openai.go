@@ -1,0 +1,229 @@
+// Package openai is the OpenAI-compatible door: code written against that API moves to Airfield by changing a base URL and a
+// key. Model calls go to the gateway, files and vector stores to ingestion and retrieval.
+// The shapes follow https://platform.openai.com/docs/api-reference.
+package openai
+
+import (
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"airfield/internal/api"
+	"airfield/internal/caller"
+	"airfield/internal/fault"
+	"airfield/internal/gateway"
+	"airfield/internal/ingest"
+	"airfield/internal/llm"
+	"airfield/internal/retrieve"
+)
+
+// Door serves /v1.
+type Door struct {
+	Gateway        *gateway.Gateway
+	Ingest         *ingest.Pipeline
+	Retrieve       *retrieve.Retriever
+	MaxRequest     int64 // bytes of a model request
+	MaxUpload      int64 // bytes of an uploaded file
+	Authentication api.Authenticate
+	Log            *slog.Logger
+}
+
+// Handler returns the routes. All of them ask for a key.
+func (d *Door) Handler() http.Handler {
+	mux := http.NewServeMux()
+	model := func(surface llm.Surface) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) { d.model(w, r, surface) }
+	}
+	mux.HandleFunc("POST /v1/chat/completions", model(llm.ChatCompletions))
+	mux.HandleFunc("POST /v1/embeddings", model(llm.Embeddings))
+	mux.HandleFunc("GET /v1/models", d.handle(d.listModels))
+	mux.HandleFunc("GET /v1/models/{model...}", d.handle(d.getModel))
+	d.fileRoutes(mux)
+	d.storeRoutes(mux)
+	d.storeFileRoutes(mux)
+	mux.HandleFunc("POST /v1/answers", d.handle(d.answer))
+	mux.HandleFunc("/v1/", func(w http.ResponseWriter, r *http.Request) {
+		d.refuse(w, r, fault.New(fault.NotFound, "route_unknown", "there is no %s %s here", r.Method, r.URL.Path).Hinted("docs/reference/api.md lists what there is"))
+	})
+	return api.Guard(d.Authentication, d.refuse, []caller.Role{caller.Workflow, caller.Operator}, mux)
+}
+
+// model hands a call to the gateway. The raw body goes on; only the gateway looks into it.
+func (d *Door) model(w http.ResponseWriter, r *http.Request, surface llm.Surface) {
+	body, err := api.Body(w, r, d.MaxRequest)
+	if err == nil {
+		req := gateway.Request{Surface: surface, Body: body, User: header(r, "X-Airfield-User"), Session: header(r, "X-Airfield-Session")}
+		if req.Tags, err = parseTags(r.Header.Get("X-Airfield-Tags")); err == nil {
+			err = d.Gateway.Do(r.Context(), &req, w)
+		}
+	}
+	if err != nil {
+		d.refuse(w, r, err)
+	}
+}
+
+// header returns a header's value, bounded: it is kept in a row.
+func header(r *http.Request, name string) string {
+	v := r.Header.Get(name)
+	if len(v) > 256 {
+		v = v[:256]
+	}
+	return strings.ToValidUTF8(v, "�")
+}
+
+// parseTags reads "team=search,feature=autocomplete".
+func parseTags(h string) (map[string]string, error) {
+	if h == "" {
+		return nil, nil
+	}
+	if len(h) > 2048 {
+		return nil, fault.New(fault.Invalid, "tags", "the header x-airfield-tags is longer than 2048 bytes")
+	}
+	tags := map[string]string{}
+	for pair := range strings.SplitSeq(h, ",") {
+		name, value, ok := strings.Cut(pair, "=")
+		name, value = strings.TrimSpace(name), strings.TrimSpace(value)
+		if !ok || name == "" {
+			return nil, fault.New(fault.Invalid, "tags", "the header x-airfield-tags is written name=value,name=value; %q is not", strings.TrimSpace(pair))
+		}
+		tags[name] = strings.ToValidUTF8(value, "�")
+	}
+	if len(tags) > 16 {
+		return nil, fault.New(fault.Invalid, "tags", "the header x-airfield-tags has %d tags; at most 16 are kept", len(tags))
+	}
+	return tags, nil
+}
+
+// object answers with JSON or an error.
+type object func(w http.ResponseWriter, r *http.Request) (any, error)
+
+func (d *Door) handle(fn object) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPost && !strings.HasPrefix(r.Header.Get("Content-Type"), "multipart/") {
+			r.Body = http.MaxBytesReader(w, r.Body, d.MaxRequest)
+		}
+		v, err := fn(w, r)
+		if err != nil {
+			d.refuse(w, r, err)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		json.NewEncoder(w).Encode(v)
+	}
+}
+
+// decode reads a JSON body. Fields of the hosted API that mean nothing here are accepted and left alone.
+func decode(r *http.Request, into any) error {
+	err := json.NewDecoder(r.Body).Decode(into)
+	var limit *http.MaxBytesError
+	var syntax *json.SyntaxError
+	var kind *json.UnmarshalTypeError
+	var f *fault.Fault
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &f):
+		return err
+	case errors.As(err, &limit):
+		return fault.New(fault.TooLarge, "request_too_large", "the request has more than the %d bytes allowed", limit.Limit)
+	case errors.As(err, &syntax):
+		return fault.New(fault.Invalid, "json_invalid", "the request's body is not valid JSON at byte %d: %v", syntax.Offset, syntax)
+	case errors.As(err, &kind):
+		return fault.New(fault.Invalid, "json_type", "the field %s must be %s, not %s", kind.Field, kind.Type, kind.Value).At(kind.Field)
+	}
+	return fault.New(fault.Invalid, "json_invalid", "the request's body is not valid JSON: %v", err)
+}
+
+// refuse tells an error in the shape that OpenAI's SDKs read.
+func (d *Door) refuse(w http.ResponseWriter, r *http.Request, err error) {
+	api.LogInternal(d.Log, r, err)
+	f := fault.As(err)
+	body := map[string]any{"message": f.Text, "type": errorType(f.Kind), "code": f.Code, "param": nil}
+	if f.Hint != "" {
+		body["message"] = f.Text + " — " + f.Hint
+	}
+	if f.Field != "" {
+		body["param"] = f.Field
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(f.Kind.Status())
+	json.NewEncoder(w).Encode(map[string]any{"error": body})
+}
+
+func errorType(k fault.Kind) string {
+	switch k {
+	case fault.Unauthenticated:
+		return "authentication_error"
+	case fault.Denied:
+		return "permission_error"
+	case fault.Limited:
+		return "rate_limit_error"
+	case fault.Invalid, fault.NotFound, fault.Conflict, fault.TooLarge:
+		return "invalid_request_error"
+	}
+	return "server_error"
+}
+
+// list is a page of the hosted API.
+type list struct {
+	Object  string `json:"object"`
+	Data    []any  `json:"data"`
+	FirstID string `json:"first_id,omitempty"`
+	LastID  string `json:"last_id,omitempty"`
+	HasMore bool   `json:"has_more"`
+}
+
+// page makes a list of at most limit things out of one more than that, which only says that there are more.
+func page[T any](things []T, limit int, show func(T) any, idOf func(T) string) list {
+	l := list{Object: "list", Data: []any{}, HasMore: len(things) > limit}
+	for _, t := range things[:min(limit, len(things))] {
+		l.Data = append(l.Data, show(t))
+		l.LastID = idOf(t)
+		if l.FirstID == "" {
+			l.FirstID = l.LastID
+		}
+	}
+	return l
+}
+
+// paging reads after and limit. Lists are in the order of creation; asking for another is refused, not ignored.
+func paging(r *http.Request, fallback int) (after string, limit int, err error) {
+	q := r.URL.Query()
+	limit = fallback
+	if text := q.Get("limit"); text != "" {
+		if limit, err = strconv.Atoi(text); err != nil || limit < 1 || limit > 1000 {
+			return "", 0, fault.New(fault.Invalid, "limit", "limit must be between 1 and 1000, not %q", text).At("limit")
+		}
+	}
+	if q.Get("order") == "desc" || q.Get("before") != "" {
+		return "", 0, fault.New(fault.Invalid, "order", "lists are in the order of creation: order=desc and before are not offered").At("order")
+	}
+	return q.Get("after"), limit, nil
+}
+
+func (d *Door) listModels(_ http.ResponseWriter, r *http.Request) (any, error) {
+	models := []any{}
+	for _, m := range d.Gateway.Models(r.Context()) {
+		models = append(models, modelObject(m))
+	}
+	return list{Object: "list", Data: models}, nil
+}
+
+func (d *Door) getModel(_ http.ResponseWriter, r *http.Request) (any, error) {
+	m, err := d.Gateway.Model(r.Context(), r.PathValue("model"))
+	if err != nil {
+		return nil, err
+	}
+	return modelObject(m), nil
+}
+
+func modelObject(m gateway.Model) any {
+	owner := "airfield"
+	if len(m.Providers) > 0 {
+		owner = m.Providers[0]
+	}
+	return map[string]any{"id": m.Name, "object": "model", "created": 0, "owned_by": owner, "tier": m.Tier, "dimensions": m.Dimensions}
+}

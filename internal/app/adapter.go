@@ -1,0 +1,86 @@
+package app
+
+import (
+	"context"
+	"time"
+
+	"airfield/internal/access"
+	"airfield/internal/caller"
+	"airfield/internal/config"
+	"airfield/internal/cost"
+	"airfield/internal/gateway"
+	"airfield/internal/gateway/provider/builtin"
+	"airfield/internal/gateway/provider/openai"
+	"airfield/internal/ingest"
+	"airfield/internal/llm"
+	"airfield/internal/retrieve"
+)
+
+// providers is the list of what the gateway can speak to.
+var providers = map[string]gateway.Kind{
+	"openai":        openai.New,
+	gateway.Builtin: builtin.New,
+}
+
+// embedder gives a feature the gateway's embeddings, tagged with what they are for. Where Airfield itself is the caller,
+// as in ingestion, the purpose is also the workflow that pays.
+type embedder struct {
+	gateway     *gateway.Gateway
+	environment string
+	purpose     string
+}
+
+func (e embedder) Embed(ctx context.Context, model string, texts []string) ([][]float32, error) {
+	if who := caller.From(ctx); who != nil && who.Role == caller.System && who.Workflow == "" {
+		own := *who
+		own.Workflow, own.Environment = e.purpose, e.environment
+		ctx = caller.With(ctx, &own)
+	}
+	return e.gateway.Embed(ctx, model, texts, map[string]string{"purpose": e.purpose})
+}
+
+// completer gives retrieval the gateway's chat models.
+type completer struct{ gateway *gateway.Gateway }
+
+func (c completer) Complete(ctx context.Context, q retrieve.Completion) (retrieve.Completed, error) {
+	messages := make([]gateway.Message, len(q.Messages))
+	for i, m := range q.Messages {
+		messages[i] = gateway.Message(m)
+	}
+	done, err := c.gateway.Complete(ctx, gateway.Completion{Model: q.Model, Messages: messages, MaxTokens: q.MaxTokens, Tags: q.Tags})
+	return retrieve.Completed{Text: done.Text, Model: q.Model, Fingerprint: done.Fingerprint, CallID: done.CallID, Usage: done.Usage, Cost: done.Cost, Priced: done.Priced}, err
+}
+
+// estimator prices the calls that a dead process left open.
+type estimator struct{ prices *cost.Prices }
+
+func (e estimator) Estimate(c *llm.Call) {
+	if price, ok := e.prices.Price(c.Provider, c.Upstream, c.Start); ok {
+		c.Cost, c.Priced, c.PriceID = price.Cost(c.Usage), true, price.ID
+	}
+}
+
+// workflows is what access needs to know of the configuration.
+func workflows(c *config.Config) map[string]access.Workflow {
+	all := make(map[string]access.Workflow, len(c.Workflows))
+	for name, w := range c.Workflows {
+		all[name] = access.Workflow{BusinessUnit: w.BusinessUnit, Clearance: w.Clearance, Collections: w.Collections}
+	}
+	return all
+}
+
+// collections is what ingest needs to know of the configuration.
+func collections(c *config.Config) map[string]ingest.CollectionConfig {
+	all := make(map[string]ingest.CollectionConfig, len(c.Collections))
+	for name, collection := range c.Collections {
+		all[name] = collection.CollectionConfig
+	}
+	return all
+}
+
+// waitAtMost bounds a piece of work that has no deadline of its own.
+func waitAtMost(ctx context.Context, d time.Duration, fn func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, d)
+	defer cancel()
+	return fn(ctx)
+}

@@ -1,0 +1,163 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"airfield/internal/access"
+	"airfield/internal/bucket"
+	"airfield/internal/bucket/file"
+	"airfield/internal/config"
+	"airfield/internal/cost"
+	"airfield/internal/db"
+	"airfield/internal/fault"
+	"airfield/internal/gateway"
+	"airfield/internal/index/embedded"
+	"airfield/internal/ingest"
+	"airfield/internal/ingest/extract"
+	"airfield/internal/ingest/source/folder"
+	"airfield/internal/jobs"
+	"airfield/internal/journal"
+	"airfield/internal/observe"
+	"airfield/internal/retrieve"
+	"airfield/internal/telemetry"
+)
+
+// parts are the features of a process, built and plugged together.
+type parts struct {
+	db       *db.DB
+	bucket   bucket.Bucket
+	journal  *journal.Journal
+	jobs     *jobs.Queue
+	index    *embedded.Index
+	audit    *access.Audit
+	keys     *access.Keys
+	metrics  *telemetry.Metrics
+	prices   *cost.Prices
+	ledger   *cost.Ledger
+	drain    *observe.Drain
+	store    *observe.Store
+	gateway  *gateway.Gateway
+	feed     *retrieve.Feed
+	retrieve *retrieve.Retriever
+	extract  *extract.Extractor
+	ingest   *ingest.Pipeline
+	folders  *folder.Runner
+
+	closers []closer
+}
+
+type closer struct {
+	name  string
+	close func() error
+}
+
+// opened registers what must be closed, right after it exists. Closing goes from the last to the first.
+func (p *parts) opened(name string, close func() error) {
+	p.closers = append(p.closers, closer{name, close})
+}
+
+func (p *parts) close() error {
+	var errs []error
+	for i := len(p.closers) - 1; i >= 0; i-- {
+		if err := p.closers[i].close(); err != nil {
+			errs = append(errs, fmt.Errorf("close %s: %w", p.closers[i].name, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// build makes every part, from the ground up. Where it fails, what was opened is closed.
+func build(ctx context.Context, c *config.Config, log *slog.Logger) (p *parts, err error) {
+	p = &parts{}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, p.close())
+		}
+	}()
+
+	if p.db, err = db.Open(ctx, c.Database, log); err != nil {
+		return p, err
+	}
+	p.opened("database", p.db.Close)
+
+	if p.bucket, err = openBucket(c, log, p); err != nil {
+		return p, err
+	}
+
+	if p.journal, err = journal.Open(filepath.Join(c.Data, "journal"), c.Journal, log); err != nil {
+		return p, err
+	}
+	p.opened("journal", p.journal.Close)
+
+	p.audit = access.NewAudit(p.db)
+	p.keys = access.NewKeys(p.db, p.audit, c.Environment, c.Access, log)
+	p.keys.SetWorkflows(workflows(c))
+
+	if p.prices, err = cost.NewPrices(); err != nil {
+		return p, err
+	}
+	p.ledger = cost.NewLedger(p.db)
+	p.metrics = telemetry.NewMetrics()
+	recorder := observe.NewRecorder(p.journal, p.metrics, log)
+	p.drain = observe.NewDrain(p.db, p.journal, c.Observe, estimator{p.prices}, log, p.ledger)
+	p.store = observe.NewStore(p.db)
+	tracer := telemetry.NewTracer(recorder)
+
+	if p.gateway, err = gateway.New(c.Gateway, providers, p.prices, recorder, log); err != nil {
+		return p, err
+	}
+	p.opened("gateway", p.gateway.Close)
+
+	if p.index, err = embedded.Open(filepath.Join(c.Data, "index"), embedded.Default(), log); err != nil {
+		return p, err
+	}
+	p.opened("index", p.index.Close)
+	p.feed = retrieve.NewFeed(c.Retrieve, p.db, p.index, log)
+	p.opened("index feed", func() error { p.feed.Close(); return nil })
+	p.retrieve = retrieve.New(c.Retrieve, retrieve.Parts{
+		DB: p.db, Index: p.index, Feed: p.feed, Embedder: embedder{p.gateway, c.Environment, "search"}, Completer: completer{p.gateway}, Tracer: tracer, Log: log,
+	})
+
+	extractConfig := c.Extract
+	extractConfig.CacheDir = filepath.Join(c.Data, "cache")
+	p.extract = extract.New(extractConfig, log)
+	p.opened("extractors", p.extract.Close)
+
+	if p.jobs, err = jobs.New(ctx, p.db, c.Jobs, log); err != nil {
+		return p, err
+	}
+	tmp := filepath.Join(c.Data, "tmp")
+	if err := os.MkdirAll(tmp, 0o700); err != nil {
+		return p, fmt.Errorf("make the folder for temporary files: %w", err)
+	}
+	p.ingest = ingest.New(c.Ingest, ingest.Parts{
+		DB: p.db, Bucket: p.bucket, Queue: ingest.Jobs(p.jobs), Extractor: p.extract, Embedder: embedder{p.gateway, c.Environment, "ingest"}, Index: p.feed,
+		Audit: p.audit, Tracer: tracer, TempDir: tmp, Log: log,
+	})
+	p.folders = folder.NewRunner(p.ingest, log)
+	return p, nil
+}
+
+// openBucket is the list of what documents can be kept in.
+func openBucket(c *config.Config, log *slog.Logger, p *parts) (bucket.Bucket, error) {
+	dir, ok := strings.CutPrefix(c.Bucket.URL, "file:")
+	if !ok {
+		return nil, fault.New(fault.Invalid, "bucket_url", "bucket.url: %q is not file:PATH", c.Bucket.URL)
+	}
+	b, err := file.Open(dir, c.Bucket, log)
+	if err != nil {
+		return nil, err
+	}
+	p.opened("bucket", b.Close)
+	return b, nil
+}
+
+// startTime bounds everything a process does before it answers.
+const startTime = 2 * time.Minute

@@ -1,0 +1,30 @@
+package app
+
+import (
+	"context"
+	"io"
+
+	"airfield/internal/config"
+	"airfield/internal/cost"
+	"airfield/internal/db"
+	"airfield/internal/observe"
+	"airfield/internal/telemetry"
+)
+
+// DrainJournal brings the journal of a replica that is gone into the database of a configuration.
+func DrainJournal(ctx context.Context, c *config.Config, dir string, logTo io.Writer) (observe.Drained, error) {
+	log, err := telemetry.NewLogger(logTo, c.Log)
+	if err != nil {
+		return observe.Drained{}, err
+	}
+	database, err := db.Open(ctx, c.Database, log)
+	if err != nil {
+		return observe.Drained{}, err
+	}
+	defer database.Close()
+	prices, err := cost.NewPrices()
+	if err != nil {
+		return observe.Drained{}, err
+	}
+	return observe.DrainDir(ctx, database, dir, c.Observe, estimator{prices}, log, cost.NewLedger(database))
+}

@@ -1,0 +1,130 @@
+package app
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net"
+	"net/http"
+	"os"
+	"slices"
+	"time"
+
+	"airfield/internal/config"
+	"airfield/internal/db"
+	"airfield/internal/fault"
+	"airfield/internal/gateway"
+)
+
+// Reached is what became of reaching one thing that the configuration names.
+type Reached struct {
+	Name   string `json:"name"`
+	OK     bool   `json:"ok"`
+	Detail string `json:"detail"`
+}
+
+const reachTime = 10 * time.Second
+
+// Reach tries everything that the configuration names: the database, the bucket, folders, providers, certificates, the
+// port. It changes nothing, except that a new installation's folders are made.
+func Reach(ctx context.Context, c *config.Config) []Reached {
+	var all []Reached
+	note := func(name, detail string, err error) {
+		r := Reached{Name: name, OK: err == nil, Detail: detail}
+		if err != nil {
+			f := fault.As(err)
+			r.Detail = f.Text
+			if f.Kind == fault.Internal || f.Err != nil {
+				r.Detail = err.Error()
+			}
+		}
+		all = append(all, r)
+	}
+	log := slog.New(slog.DiscardHandler)
+
+	unlock, lockErr := lockFolder(c.Data)
+	if lockErr == nil {
+		defer unlock()
+		note("data folder", c.Data, nil)
+	} else if fault.Is(lockErr, fault.Conflict) {
+		note("data folder", c.Data+", in use by a running server", nil)
+	} else {
+		note("data folder", "", lockErr)
+	}
+
+	note("database", "", waitAtMost(ctx, reachTime, func(ctx context.Context) error {
+		database, err := db.Open(ctx, c.Database, log)
+		if err != nil {
+			return err
+		}
+		return database.Close()
+	}))
+
+	p := &parts{}
+	b, err := openBucket(c, log, p)
+	if err == nil {
+		err = waitAtMost(ctx, reachTime, b.Probe)
+		p.close()
+	}
+	note("bucket", c.Bucket.URL, err)
+
+	if lockErr == nil {
+		l, err := net.Listen("tcp", c.Server.Listen)
+		if err == nil {
+			l.Close()
+		}
+		note("port", c.Server.Listen, err)
+	}
+	if c.Server.TLS.Certificate != "" {
+		pair, err := tls.LoadX509KeyPair(c.Server.TLS.Certificate, c.Server.TLS.Key)
+		detail := c.Server.TLS.Certificate
+		if err == nil && time.Now().After(pair.Leaf.NotAfter) {
+			err = fault.New(fault.Invalid, "tls_expired", "the certificate expired on %s", pair.Leaf.NotAfter.Format(time.DateOnly))
+		}
+		note("certificate", detail, err)
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Collections)) {
+		for sourceName, source := range c.Collections[name].Sources {
+			_, err := os.ReadDir(source.Folder)
+			note("source "+name+"/"+sourceName, source.Folder, err)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Gateway.Providers)) {
+		if provider := c.Gateway.Providers[name]; provider.Kind != gateway.Builtin {
+			detail, err := reachProvider(ctx, provider)
+			note("provider "+name, detail, err)
+		}
+	}
+	return all
+}
+
+// reachProvider lists a provider's models, which every OpenAI-compatible endpoint offers and which costs nothing.
+func reachProvider(ctx context.Context, c gateway.ProviderConfig) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, reachTime)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.BaseURL+"/models", nil)
+	if err != nil {
+		return "", err
+	}
+	for name, value := range c.Headers {
+		req.Header.Set(name, value)
+	}
+	if !c.APIKey.Empty() {
+		req.Header.Set("Authorization", "Bearer "+c.APIKey.Reveal())
+	}
+	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }} // a key follows no redirect
+	res, err := client.Do(req)
+	if err != nil {
+		return "", fault.New(fault.Unavailable, "provider_away", "%s does not answer: %w", c.BaseURL, err)
+	}
+	res.Body.Close()
+	switch {
+	case res.StatusCode == http.StatusUnauthorized || res.StatusCode == http.StatusForbidden:
+		return "", fault.New(fault.Denied, "provider_key", "%s refuses the key %s (status %d)", c.BaseURL, c.APIKey.Ref(), res.StatusCode)
+	case res.StatusCode >= 500:
+		return "", fault.New(fault.Unavailable, "provider_failing", "%s answers with status %d", c.BaseURL, res.StatusCode)
+	}
+	return fmt.Sprintf("%s answers with status %d", c.BaseURL, res.StatusCode), nil
+}

@@ -1,0 +1,157 @@
+// Package app builds the parts that a role needs in one straight function, runs them, and closes them last-first. It is the
+// only importer of backends. The command line calls it.
+package app
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"maps"
+	"net"
+	"net/http"
+	"os"
+	"slices"
+	"sync"
+	"time"
+
+	"airfield/internal/api"
+	"airfield/internal/api/admin"
+	"airfield/internal/api/openai"
+	"airfield/internal/api/page"
+	"airfield/internal/caller"
+	"airfield/internal/config"
+	"airfield/internal/db"
+	"airfield/internal/fault"
+	"airfield/internal/telemetry"
+)
+
+// Options say how a server is started.
+type Options struct {
+	ConfigPath string
+	Role       string // all, gateway, worker or api
+	Version    string
+	Log        io.Writer
+	Hangup     <-chan os.Signal // asks for the configuration to be loaded again
+	Ready      func(url string) // called once, when the server answers
+}
+
+// Roles are what a process can be.
+var Roles = []string{"all", "gateway", "worker", "api"}
+
+func (o Options) does(role string) bool { return o.Role == "all" || o.Role == role }
+
+// Serve runs a server until ctx ends.
+func Serve(ctx context.Context, o Options) error {
+	began := time.Now()
+	if !slices.Contains(Roles, o.Role) {
+		return fault.New(fault.Invalid, "role", "there is no role %q: all, gateway, worker or api", o.Role)
+	}
+	c, warnings, err := config.Load(o.ConfigPath)
+	if err != nil {
+		return err
+	}
+	log, err := telemetry.NewLogger(o.Log, c.Log)
+	if err != nil {
+		return err
+	}
+	for _, w := range warnings {
+		log.Warn("configuration", "warning", w)
+	}
+	unlock, err := lockFolder(c.Data)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	listener, url, err := listen(c.Server)
+	if err != nil {
+		return err
+	}
+	defer listener.Close()
+
+	start, cancel := context.WithTimeoutCause(ctx, startTime, errors.New("the start took too long"))
+	defer cancel()
+	p, err := build(start, c, log)
+	if err != nil {
+		return err
+	}
+	s := &server{options: o, parts: p, config: c, log: log, started: began}
+	runErr := s.run(ctx, start, listener, url)
+	log.Info("stopped")
+	return errors.Join(runErr, p.close())
+}
+
+// server is a running process.
+type server struct {
+	options Options
+	parts   *parts
+	log     *slog.Logger
+	started time.Time
+	tasks   []task // that feed the index and do the work of this role
+
+	mu     sync.Mutex // held while the configuration is taken over
+	config *config.Config
+}
+
+// run brings the state in line with the configuration, opens the doors and works until ctx ends.
+func (s *server) run(ctx, start context.Context, listener net.Listener, url string) error {
+	p := s.parts
+	if err := s.syncCollections(start, s.config); err != nil {
+		return err
+	}
+	p.metrics.SetModels(slices.Collect(maps.Keys(s.config.Gateway.Models)))
+	workers := []task{{"index feed", p.feed.Run}, {"keys", p.keys.Run}, {"retention", s.retain}}
+	if s.options.does("worker") {
+		if err := s.recoverRuns(start); err != nil {
+			return err
+		}
+		p.ingest.Register(p.jobs)
+		workers = append(workers, task{"jobs", p.jobs.Run}, task{"folders", p.folders.Run}, task{"bucket lifecycle", s.sweepBucket})
+	}
+	local := newLocalKey()
+	handler := s.handler(withLocalKey(local, s.config.Environment, p.keys.Authenticate))
+	if err := writeLocal(s.config.Data, Local{URL: url, Key: local.Reveal(), Process: os.Getpid(), Started: s.started}); err != nil {
+		return err
+	}
+	defer os.Remove(localFile(s.config.Data))
+	s.log.Info("ready", "url", url, "role", s.options.Role, "environment", s.config.Environment, "version", s.options.Version, "took_ms", time.Since(s.started).Milliseconds())
+	if s.options.Ready != nil {
+		s.options.Ready(url)
+	}
+	return runStages(ctx,
+		[]task{
+			{"listener", func(ctx context.Context) error { return serveHTTP(ctx, listener, s.config.Server, handler, s.log) }},
+			{"configuration", s.watchConfig},
+		},
+		workers,
+		[]task{{"call log", p.drain.Run}})
+}
+
+// handler joins the doors of the role.
+func (s *server) handler(auth api.Authenticate) http.Handler {
+	p, c := s.parts, s.config
+	mux := http.NewServeMux()
+	if s.options.does("gateway") {
+		door := &openai.Door{Gateway: p.gateway, Ingest: p.ingest, Retrieve: p.retrieve, MaxRequest: c.Server.MaxRequestBytes, MaxUpload: c.Server.MaxUploadBytes, Authentication: auth, Log: s.log}
+		mux.Handle("/v1/", door.Handler())
+	}
+	if s.options.does("api") {
+		door := &admin.Door{Keys: p.keys, Audit: p.audit, Ingest: p.ingest, Calls: p.store, Costs: p.ledger, System: s, MaxUpload: c.Server.MaxUploadBytes, Version: s.options.Version, Authentication: auth, Log: s.log}
+		mux.Handle("/api/", door.Handler())
+		mux.Handle("GET /{$}", page.Handler())
+		mux.Handle("GET /assets/", page.Handler())
+	}
+	mux.Handle("GET /metrics", api.Guard(auth, api.WriteProblem, []caller.Role{caller.Viewer, caller.Operator, caller.Auditor}, s.metrics()))
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "ok\n") })
+	mux.HandleFunc("GET /readyz", s.readyz)
+	return api.Recover(s.log, mux)
+}
+
+// recoverRuns gives the runs of a process that died back at once. Only an embedded installation may: the data folder is
+// locked, so nobody else can be at work on them.
+func (s *server) recoverRuns(ctx context.Context) error {
+	if s.parts.db.Engine() != db.SQLite {
+		return nil
+	}
+	return s.parts.ingest.Recover(ctx)
+}

@@ -1,0 +1,128 @@
+// Package cli is the command line, one file per command. Commands that touch a running server speak to its API; the
+// others (init, check, config, serve, restore) work on the files of this machine.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"airfield/internal/config"
+	"airfield/internal/fault"
+)
+
+// Exit codes, for scripts. They are part of the interface.
+const (
+	exitOK          = 0
+	exitFailed      = 1
+	exitUsage       = 2
+	exitNotFound    = 3
+	exitDenied      = 4
+	exitUnavailable = 5
+)
+
+// environment is what a command has around it.
+type environment struct {
+	in       io.Reader
+	out, err io.Writer
+	json     bool
+	config   string
+	url      string
+	key      string
+}
+
+// usageError is a mistake in how a command was called.
+type usageError struct{ error }
+
+func usage(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
+
+// Run carries out one command line and returns the process's exit code.
+func Run(ctx context.Context, args []string, in io.Reader, out, errs io.Writer) int {
+	env := &environment{in: in, out: out, err: errs}
+	root := newRoot(env)
+	root.SetArgs(args)
+	root.SetIn(in)
+	root.SetOut(out)
+	root.SetErr(errs)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return exitOK
+	}
+	env.fail(err)
+	return exitCode(err)
+}
+
+func exitCode(err error) int {
+	var misuse usageError
+	var problems config.Problems
+	switch {
+	case errors.As(err, &misuse), errors.As(err, &problems):
+		return exitUsage
+	}
+	switch fault.KindOf(err) {
+	case fault.Invalid, fault.TooLarge:
+		return exitUsage
+	case fault.NotFound:
+		return exitNotFound
+	case fault.Denied, fault.Unauthenticated:
+		return exitDenied
+	case fault.Unavailable, fault.Timeout, fault.Upstream, fault.Limited:
+		return exitUnavailable
+	}
+	return exitFailed
+}
+
+// fail says what went wrong in one sentence, and what to do in another.
+func (e *environment) fail(err error) {
+	var f *fault.Fault
+	if errors.As(err, &f) {
+		text := f.Text
+		if f.Field != "" {
+			text = f.Field + ": " + text
+		}
+		if f.Err != nil && f.Kind != fault.Unauthenticated {
+			text += ": " + f.Err.Error()
+		}
+		fmt.Fprintln(e.err, "airfield:", text)
+		if f.Hint != "" {
+			fmt.Fprintln(e.err, "  →", f.Hint)
+		}
+		return
+	}
+	fmt.Fprintln(e.err, "airfield:", strings.ReplaceAll(err.Error(), "\n", "\n  "))
+}
+
+func newRoot(env *environment) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "airfield",
+		Short: "The production infrastructure under AI pilots, as one binary",
+		Long: `Airfield is the production infrastructure under AI pilots: a model gateway, a document pipeline,
+traces and costs, in one binary.
+
+  airfield init my-pilot                              write a configuration and two keys
+  airfield serve --config my-pilot/airfield.yaml      start
+  airfield ask "How long may a container wait?"       a cited answer
+
+Exit codes: 0 done · 1 failed · 2 called wrongly or bad input · 3 not found · 4 not allowed · 5 not available, try again.`,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Args:          cobra.NoArgs,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return usage("%w\n%s", err, "see: "+cmd.CommandPath()+" --help")
+	})
+	flags := root.PersistentFlags()
+	flags.BoolVar(&env.json, "json", false, "print JSON instead of text")
+	flags.StringVar(&env.config, "config", os.Getenv("AIRFIELD_CONFIG"), "path of airfield.yaml (default: ./airfield.yaml; or AIRFIELD_CONFIG)")
+	flags.StringVar(&env.url, "url", os.Getenv("AIRFIELD_URL"), "address of the server (default: that of airfield.yaml; or AIRFIELD_URL)")
+	for _, add := range commands {
+		root.AddCommand(add(env))
+	}
+	return root
+}

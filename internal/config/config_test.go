@@ -1,0 +1,215 @@
+package config
+
+import (
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"airfield/internal/caller"
+)
+
+const full = `environment: staging
+server:
+  listen: 127.0.0.1:9000
+access: {key_cache: 90s}
+providers:
+  openai: {kind: openai, base_url: "https://api.openai.com/v1", api_key: "env:TEST_OPENAI_KEY"}
+models:
+  gpt-4.1-mini:
+    tier: economy
+    deployments:
+      - provider: openai
+        prices: {input: 0.4, output: "1.6"}
+business_units: {product: {}}
+workflows:
+  pilot: {business_unit: product, clearance: internal, collections: [handbook]}
+collections:
+  handbook:
+    answer_model: gpt-4.1-mini
+    defaults: {tier: confidential}
+    sources:
+      papers: {folder: docs}
+`
+
+func parseText(t *testing.T, text string, environ ...string) (*Config, []string, error) {
+	t.Helper()
+	return parse(filepath.Join("/srv/pilot", "airfield.yaml"), []byte(text), environ)
+}
+
+func TestAWholeFile(t *testing.T) {
+	t.Setenv("TEST_OPENAI_KEY", "sk-123")
+	c, warnings, err := parseText(t, full)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(warnings) != 0 {
+		t.Errorf("warnings %v", warnings)
+	}
+	handbook := c.Collections["handbook"]
+	switch {
+	case c.Environment != "staging", c.Access.KeyCache != 90*time.Second, c.Access.KeyPoll != 2*time.Second:
+		t.Errorf("scalars: %+v", c.Access)
+	case c.Gateway.Providers["openai"].APIKey.Reveal() != "sk-123":
+		t.Error("the secret was not read")
+	case c.Gateway.Models["gpt-4.1-mini"].Deployments[0].Prices.Output != 1_600_000_000:
+		t.Errorf("price %v", c.Gateway.Models["gpt-4.1-mini"].Deployments[0].Prices)
+	case handbook.EmbeddingModel != "builtin-embed" || handbook.Defaults.Tier != caller.Confidential || handbook.Chunking.Tokens == 0:
+		t.Errorf("a collection's own defaults are missing: %+v", handbook)
+	case handbook.Sources["papers"].Folder != "/srv/pilot/docs", c.Database.URL != "sqlite:/srv/pilot/data/airfield.db", c.Data != "/srv/pilot/data":
+		t.Errorf("paths: %s %s %s", handbook.Sources["papers"].Folder, c.Database.URL, c.Data)
+	}
+}
+
+func TestWhatIsWrongIsSaidWithItsPlace(t *testing.T) {
+	for _, c := range []struct{ name, text, want string }{
+		{"an unknown key at the top", "enviroment: dev\n", `airfield.yaml:1:1: enviroment: there is no such key; did you mean "environment"?`},
+		{"an unknown key inside", "server:\n  lissten: x\n", `:2:3: server.lissten: there is no such key; did you mean "listen"?`},
+		{"an unknown key under a chosen name", "workflows:\n  a: {clearence: public}\n", `:2:7: workflows.a.clearence: there is no such key; did you mean "clearance"?`},
+		{"a wrong type", "server: {drain: soon}\n", `:1:17: server.drain: is not a duration`},
+		{"a wrong tier", "workflows:\n  a: {clearance: secret}\n", `is not an access tier`},
+		{"broken YAML", "server: [\n", `airfield.yaml:1:`},
+		{"a literal secret", "providers:\n  a: {kind: openai, base_url: \"https://x/v1\", api_key: sk-abcdef}\n", `env:NAME or file:PATH`},
+		{"a provider that is not there", "models:\n  m:\n    deployments: [{provider: nobody}]\n", `:3:20: models.m.deployments.0.provider`},
+		{"a business unit that is not there", "workflows:\n  a:\n    clearance: public\n    business_unit: x\n", `:4:5: workflows.a.business_unit: "x" is not among business_units`},
+		{"a name with a dot", "models:\n  gpt-4.1:\n    tier: cheap\n    deployments: [{provider: builtin}]\n", `:3:5: models.gpt-4.1.tier`},
+		{"an embedding model that is not there", "collections:\n  a:\n    embedding_model: x\n", `:3:5: collections.a.embedding_model: "x" is not among models`},
+		{"a value out of range", "journal:\n  segment_bytes: 1\n", `:2:3: journal.segment_bytes: at least`},
+		{"two documents", "environment: a\n---\nenvironment: b\n", `second document`},
+		{"a key twice", "environment: a\nenvironment: b\n", `environment`},
+		{"half of TLS", "server:\n  tls: {certificate: a}\n", `server.tls: needs both`},
+		{"a list where keys belong", "- a\n", `keys and values`},
+	} {
+		_, _, err := parseText(t, c.text)
+		var problems Problems
+		if !errors.As(err, &problems) {
+			t.Errorf("%s: %v (%T) is not a list of problems", c.name, err, err)
+			continue
+		}
+		if !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s:\n  got  %s\n  want %s", c.name, err, c.want)
+		}
+		if strings.Contains(err.Error(), "sk-abcdef") {
+			t.Errorf("%s: the secret was repeated", c.name)
+		}
+	}
+}
+
+func TestEverythingWrongIsSaidAtOnce(t *testing.T) {
+	_, _, err := parseText(t, "serverr: {}\nworkflows:\n  a: {clearanc: public}\n")
+	var problems Problems
+	if !errors.As(err, &problems) || len(problems) != 2 {
+		t.Fatalf("%v", err)
+	}
+}
+
+func TestTheEnvironmentOverridesAKey(t *testing.T) {
+	c, _, err := parseText(t, "environment: dev\n", "AIRFIELD_SERVER_LISTEN=127.0.0.1:1", "AIRFIELD_ACCESS_KEY_CACHE=2m", "AIRFIELD_JOURNAL_SYNC=true", "AIRFIELD_URL=http://x", "HOME=/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Server.Listen != "127.0.0.1:1" || c.Access.KeyCache != 2*time.Minute || !c.Journal.Sync {
+		t.Errorf("%+v", c.Server)
+	}
+	if _, _, err := parseText(t, "environment: dev\n", "AIRFIELD_SERVER_DRAIN=soon"); err == nil || !strings.Contains(err.Error(), "AIRFIELD_SERVER_DRAIN") {
+		t.Error(err)
+	}
+}
+
+func TestAnEmptyFileIsTheDefault(t *testing.T) {
+	c, _, err := parseText(t, "# nothing\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Default()
+	want.resolvePaths("/srv/pilot")
+	if d := Diff(&want, c); len(d) != 0 {
+		t.Errorf("%v", d)
+	}
+}
+
+func TestDiffSaysWhatChangedAndHidesSecrets(t *testing.T) {
+	t.Setenv("TEST_OPENAI_KEY", "sk-123")
+	a, _, err := parseText(t, full)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, _, err := parseText(t, strings.NewReplacer("clearance: internal", "clearance: public", "127.0.0.1:9000", "127.0.0.1:9001").Replace(full))
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := Diff(a, b)
+	if len(d) != 2 || d[0].Key != "server.listen" || d[1].Key != "workflows.pilot.clearance" || d[1].String() != "workflows.pilot.clearance: public (was internal)" {
+		t.Fatalf("%v", d)
+	}
+	if fixed := Restart(d); len(fixed) != 1 || fixed[0].Key != "server.listen" {
+		t.Errorf("%v", fixed)
+	}
+	base := Default()
+	text, _ := json.Marshal(Diff(&base, a))
+	if strings.Contains(string(text), "sk-123") || !strings.Contains(string(text), "env:TEST_OPENAI_KEY") {
+		t.Errorf("%s", text)
+	}
+}
+
+func TestTheSchemaAcceptsTheFileAndRefusesUnknownKeys(t *testing.T) {
+	raw, err := json.Marshal(Schema())
+	if err != nil {
+		t.Fatal(err)
+	}
+	doc, err := jsonschema.UnmarshalJSON(strings.NewReader(string(raw)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	compiler := jsonschema.NewCompiler()
+	if err := compiler.AddResource("airfield.json", doc); err != nil {
+		t.Fatal(err)
+	}
+	schema, err := compiler.Compile("airfield.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	good := map[string]any{"environment": "dev", "workflows": map[string]any{"a": map[string]any{"clearance": "public"}}, "access": map[string]any{"key_cache": "90s"}}
+	if err := schema.Validate(good); err != nil {
+		t.Error(err)
+	}
+	for _, bad := range []map[string]any{{"enviroment": "dev"}, {"workflows": map[string]any{"a": map[string]any{"clearance": "none"}}}, {"access": map[string]any{"key_cache": "soon"}}} {
+		if schema.Validate(bad) == nil {
+			t.Errorf("%v was accepted", bad)
+		}
+	}
+}
+
+func TestEveryKeyIsExplained(t *testing.T) {
+	for _, f := range Fields(Default()) {
+		if f.Doc == "" && f.Path[len(f.Path)-1] != "*" {
+			t.Errorf("%s has no doc tag", f.Dotted())
+		}
+	}
+	if r := Reference(); !strings.Contains(r, "| `workflows.*.clearance` | access tier |") || !strings.Contains(r, "`collections.*.sources.*.folder`") {
+		t.Error("the reference lacks keys below chosen names")
+	}
+}
+
+func TestAMissingFileIsSaid(t *testing.T) {
+	if _, _, err := Load(filepath.Join(t.TempDir(), "airfield.yaml")); !errors.Is(err, os.ErrNotExist) {
+		t.Fatal(err)
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add(full)
+	f.Add("a: &x {b: *x}\n")
+	f.Add("collections: {a: {sources: {b: 1}}}")
+	f.Fuzz(func(t *testing.T, text string) {
+		if len(text) > 4<<10 {
+			t.Skip()
+		}
+		parse("airfield.yaml", []byte(text), nil)
+	})
+}
