@@ -25,6 +25,8 @@ func TestAnswersAreQuotedWithTheirPassage(t *testing.T) {
 		{"What was the cause?", "A relay had failed. [5]"},
 		{"Who answers questions?", "Questions go to Femke de Groot. [5]"},
 		{"When does Femke answer?", "Questions go to Femke de Groot. She answers on 12 May 2026. [5]"},
+		{"WHAT IS THE PRICE OF A FROZEN PLACE?", "item: Frozen place, price: 9.60 EUR [4]"},
+		{"For a house, how many days are given when moving?", "Occasion: Moving house, Days: 1 [2]"},
 		{"Where is the wharf?", "The wharf is in the north (7) of the port (3, 4). [6]"},
 		{"How many days are given for a funeral?", Refusal},
 		{"How many sick days does an employee have?", Refusal},
@@ -54,7 +56,7 @@ func TestAnAnswerIsCutToItsTokens(t *testing.T) {
 
 // A long question over long passages must not take the process away from others.
 func TestTheWorkIsBounded(t *testing.T) {
-	question, text := strings.Repeat("which harbour crane lifted ", 5000), strings.Repeat("A harbour crane lifted 40 containers. ", 30_000)
+	question, text := strings.Repeat("which harbour Crane lifted ", 50_000), strings.Repeat("A harbour crane lifted 40 containers. ", 30_000)+strings.Repeat("line\n", 100_000)
 	for i := range 2000 {
 		question += "word" + string(rune('a'+i%26)) + string(rune('a'+i/26%26)) + " "
 	}

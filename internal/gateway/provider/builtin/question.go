@@ -1,6 +1,9 @@
 package builtin
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // cue is what kind of thing a question asks for: a sentence without one does not answer it.
 type cue int
@@ -39,8 +42,13 @@ func (a *Answerer) readQuestion(text string) *question {
 	var list []word
 	words(text, func(w word) { list = append(list, w) })
 	q, asked := &question{counted: -1}, false
-	seen := set{}
+	// Where every noun has a capital, or every letter is one, a capital makes no name.
+	seen, shouted := set{}, strings.ToUpper(text) == text
+	names := !shouted && !german(list)
 	for i, w := range list {
+		if len(q.terms) == maxTerms {
+			break
+		}
 		next := ""
 		if i+1 < len(list) {
 			next = list[i+1].folded
@@ -52,7 +60,7 @@ func (a *Answerer) readQuestion(text string) *question {
 			if both {
 				list[i+1].folded = "how"
 				if next == "many" || next == "viele" {
-					q.counted = 0
+					q.counted = len(q.terms) // the one that follows
 				}
 			}
 			continue
@@ -62,14 +70,15 @@ func (a *Answerer) readQuestion(text string) *question {
 		}
 		t := term{stem: stem(w.folded), folded: w.folded, number: w.number, light: 1}
 		// A capital that does not begin the sentence, a code such as NL-204 and a number name one thing and no other.
-		t.exact = w.number || w.capital && i > 0 && !germanNoun(list, text) || strings.ToUpper(text[w.start:w.end]) == text[w.start:w.end] && len(w.folded) > 1
+		capitals := strings.ToUpper(text[w.start:w.end]) == text[w.start:w.end]
+		t.exact = w.number || names && w.capital && i > 0 || !shouted && capitals && len(w.folded) > 1
 		if a.words.padding[w.folded] {
 			t.light = 0.3
 		}
 		if (q.cue == amount || q.cue == money) && a.words.synonyms(t.stem, "cost") {
 			q.cue, t.light = money, 0.3 // "how much does it cost": the amount itself says that
 		}
-		if !seen[t.stem] && len(q.terms) < maxTerms {
+		if !seen[t.stem] {
 			seen[t.stem] = true
 			q.terms = append(q.terms, t)
 		}
@@ -77,16 +86,11 @@ func (a *Answerer) readQuestion(text string) *question {
 	return q
 }
 
-// germanNoun reports whether a question is in a language that writes every noun with a capital, where a capital does
-// not make a name.
-func germanNoun(list []word, text string) bool {
-	for _, w := range list {
-		switch w.folded {
-		case "der", "das", "dem", "den", "ein", "eine", "einen", "einer", "ist", "sind", "wird", "wie", "wann", "welche", "welcher", "welches", "fur", "und":
-			return true
-		}
-	}
-	return false
+// german reports whether a question has one of the words that German questions have.
+func german(list []word) bool {
+	return slices.ContainsFunc(list, func(w word) bool {
+		return slices.Contains([]string{"der", "das", "dem", "den", "ein", "eine", "einen", "einer", "ist", "sind", "wird", "wie", "wann", "welche", "welcher", "welches", "fur", "und"}, w.folded)
+	})
 }
 
 // cueOf reads a question word; both says that the next word belongs to it.

@@ -14,6 +14,8 @@ type sentence struct {
 	record  bool   // a row or a record: complete in itself
 }
 
+const maxParagraph = 4 << 10 // bytes of lines that are joined
+
 // sentences cuts a passage's text.
 func sentences(at int, text string) []sentence {
 	var list []sentence
@@ -54,7 +56,7 @@ func sentences(at int, text string) []sentence {
 			j := i + 1
 			for ; j < len(lines); j++ {
 				next := strings.TrimSpace(lines[j])
-				if _, b := bullet(next); b || row(next) != nil || fields(lines[j:]) > 0 || strings.HasSuffix(item, ":") {
+				if _, b := bullet(next); b || row(next) != nil || fields(lines[j:]) > 0 || strings.HasSuffix(item, ":") || len(item) > maxParagraph {
 					break
 				}
 				item += " " + next
