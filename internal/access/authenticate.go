@@ -64,12 +64,12 @@ func (k *Keys) ask(ctx context.Context, sum digest, now int64) (*caller.Caller, 
 		return nil, away(nil)
 	}
 	changes := k.changes.Load()
-	ctx, cancel := context.WithTimeoutCause(ctx, askFor, errDeaf)
+	bounded, cancel := context.WithTimeoutCause(ctx, askFor, errDeaf)
 	defer cancel()
-	key, err := scanKey(k.db.QueryRow(ctx, selectKeys+" WHERE hash = ?", hex.EncodeToString(sum[:])))
+	key, err := scanKey(k.db.QueryRow(bounded, selectKeys+" WHERE hash = ?", hex.EncodeToString(sum[:])))
 	if err != nil && !db.IsNone(err) {
-		if errors.Is(err, context.Canceled) && !errors.Is(context.Cause(ctx), errDeaf) {
-			return nil, err
+		if ctx.Err() != nil { // the caller left, which says nothing of the database
+			return nil, ctx.Err()
 		}
 		k.awayUntil.Store(time.Now().Add(notAgainFor).UnixNano())
 		return nil, away(err)

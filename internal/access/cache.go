@@ -20,7 +20,6 @@ const (
 	notAgainFor  = time.Second     // after it did not answer
 	writeUsed    = 30 * time.Second
 	keyLength    = len(Prefix) + 43
-	keyAlphabet  = "0123456789abcdefghjkmnpqrstvwxyz"
 	usedGranular = int64(time.Second)
 )
 

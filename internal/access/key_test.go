@@ -2,6 +2,7 @@ package access
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -194,6 +195,11 @@ func TestKnownKeysOutliveTheDatabaseForAWhile(t *testing.T) {
 	}
 	if _, err := k.Authenticate(ctx, plaintext); err != nil {
 		t.Fatal(err)
+	}
+	left, leave := context.WithCancel(ctx)
+	leave()
+	if _, err := k.Authenticate(left, id.Secret(Prefix)); !errors.Is(err, context.Canceled) || k.awayUntil.Load() != 0 {
+		t.Error("a caller that left is not a database that is away:", err)
 	}
 	d.Close()
 	if _, err := k.Authenticate(ctx, plaintext); err != nil {
