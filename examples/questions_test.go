@@ -103,3 +103,14 @@ func TestEveryQuestionIsAnsweredFromTheRightPlaceOrRefused(t *testing.T) {
 		t.Errorf("only %d questions with answers, %d without, %d that need a clearance", answered, refused, cleared)
 	}
 }
+
+func TestTheSecondVersionAnswersOtherwise(t *testing.T) {
+	for folder, want := range map[string]string{"documents/policies": "165 EUR", "versions": "190 EUR"} {
+		l := openLibrary(t)
+		l.addFolder(folder)
+		a, err := l.Answer(as(caller.Internal), retrieve.Ask{Collections: []string{"documents"}, Question: "How much may a hotel in Oslo cost per night?"})
+		if err != nil || !strings.Contains(a.Text, want) || a.Citations[0].Name != "travel-policy.docx" {
+			t.Errorf("%s: %q %v", folder, a.Text, err)
+		}
+	}
+}

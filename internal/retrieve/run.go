@@ -7,7 +7,10 @@ import (
 	"time"
 )
 
-const sweepEvery = 10 * time.Minute
+const (
+	sweepEvery = 10 * time.Minute
+	patience   = 20 * time.Second // with one collection
+)
 
 // Notify says that something changed, so that Run does not wait for its next round. It never blocks.
 func (f *Feed) Notify() {
@@ -38,7 +41,7 @@ func (f *Feed) Run(ctx context.Context) error {
 		ids, err := column(f.db.Query(ctx, "SELECT id FROM collections WHERE deleted_at IS NULL ORDER BY id"))
 		report("all", err)
 		for _, id := range ids {
-			report(id, f.CatchUp(ctx, id))
+			report(id, f.catchUpFor(ctx, id))
 		}
 		if time.Since(swept) > sweepEvery {
 			report("dropped ones", f.sweep(ctx))
@@ -51,6 +54,17 @@ func (f *Feed) Run(ctx context.Context) error {
 		case <-f.wake:
 		}
 	}
+}
+
+// catchUpFor leaves a long rebuild to itself after a while, so that other collections have their turn.
+func (f *Feed) catchUpFor(ctx context.Context, collectionID string) error {
+	wait, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	err := f.CatchUp(wait, collectionID)
+	if wait.Err() != nil {
+		return nil
+	}
+	return err
 }
 
 // sweep drops the spaces that no collection has any more.
