@@ -2,9 +2,12 @@ package ingest_test
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"airfield/internal/caller"
 	"airfield/internal/db"
@@ -230,6 +233,44 @@ func TestANewerVersionIsNeverOverwrittenByAnOlderOne(t *testing.T) {
 		h.settled(first.VersionID, ingest.Superseded)
 		h.sound()
 	})
+}
+
+func TestManyUploadsOfOneNameAtOnceAreOneDocument(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		h := open(t, d, t.TempDir(), quick())
+		h.collection("docs")
+		h.start()
+		var wait sync.WaitGroup
+		for i := range 8 {
+			wait.Go(func() {
+				if _, err := h.Upload(system(), "docs", ingest.Upload{Name: "a.txt", Reader: strings.NewReader(fmt.Sprint("text ", i%4))}); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wait.Wait()
+		h.until("all are done", func() bool { return h.count("SELECT COUNT(*) FROM runs WHERE state IN ('waiting','running')") == 0 })
+		if n, live := h.count("SELECT COUNT(*) FROM documents"), h.count("SELECT COUNT(*) FROM versions v JOIN documents d ON d.live_version_id = v.id AND d.last_number = v.number"); n != 1 || live != 1 {
+			t.Errorf("%d documents, %d with their newest version live", n, live)
+		}
+		h.sound()
+	})
+}
+
+// BenchmarkDocuments takes small Markdown documents the whole way, from the upload to live: 4 at once, SQLite, a model
+// that costs nothing.
+func BenchmarkDocuments(b *testing.B) {
+	h := open(b, dbtest.Open(b, dbtest.SQLite(b)), b.TempDir(), ingest.Default())
+	h.collection("docs")
+	h.start()
+	b.ResetTimer()
+	for i := range b.N {
+		h.upload("docs", fmt.Sprintf("%d.md", i), prose(fmt.Sprint(i), 1), ingest.Metadata{})
+	}
+	for h.count("SELECT COUNT(*) FROM runs WHERE state IN ('waiting','running')") > 0 {
+		time.Sleep(time.Millisecond)
+	}
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "documents/s")
 }
 
 func TestTwoDocumentsOfEqualContentAreTwo(t *testing.T) {

@@ -91,11 +91,25 @@ func (p *Pipeline) UploadAll(ctx context.Context, collection string, uploads []U
 	for i, u := range uploads {
 		files[i] = p.stage(ctx, c, u)
 	}
-	var receipts []Receipt
+	receipts, err := p.acceptAll(ctx, c.ID, files)
+	for try := 1; db.IsUnique(err) && try < 3; try++ {
+		// Somebody else brought a document of the same name at the same moment: now it is there, and this is a version of it.
+		receipts, err = p.acceptAll(ctx, c.ID, files)
+	}
+	for i, f := range files {
+		if f.err == nil && (err != nil || receipts[i].VersionID != f.version) {
+			p.drop(ctx, originalKey(f.version))
+		}
+	}
+	return receipts, err
+}
+
+// acceptAll writes down everything that was staged, in one transaction.
+func (p *Pipeline) acceptAll(ctx context.Context, collectionID string, files []staged) (receipts []Receipt, err error) {
 	err = p.DB.Tx(ctx, func(tx *db.Tx) error {
 		receipts = make([]Receipt, len(files))
 		// The collection may have changed, or gone, while the bytes were on their way.
-		c, err := findCollection(ctx, tx, c.ID)
+		c, err := findCollection(ctx, tx, collectionID)
 		if err != nil {
 			return err
 		}
@@ -121,11 +135,6 @@ func (p *Pipeline) UploadAll(ctx context.Context, collection string, uploads []U
 		}
 		return nil
 	})
-	for i, f := range files {
-		if f.err == nil && (err != nil || receipts[i].VersionID != f.version) {
-			p.drop(ctx, originalKey(f.version))
-		}
-	}
 	return receipts, err
 }
 
