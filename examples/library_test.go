@@ -39,8 +39,18 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
-	os.Exit(m.Run())
+	var err error
+	if cacheDir, err = os.MkdirTemp("", "airfield-examples-"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	code := m.Run()
+	os.RemoveAll(cacheDir)
+	os.Exit(code)
 }
+
+// cacheDir keeps the compiled PDF engine for all tests.
+var cacheDir string
 
 // library is a collection with documents in it: extracted and cut as in production, its rows written by hand, with the
 // builtin models and the embedded index.
@@ -58,7 +68,7 @@ func openLibrary(t *testing.T) *library {
 	log := slog.New(slog.DiscardHandler)
 	l := &library{t: t, db: dbtest.Open(t, dbtest.SQLite(t)), embedder: builtin.NewEmbedder()}
 	config := extract.Default()
-	config.CacheDir = filepath.Join(os.TempDir(), "airfield-extract-cache")
+	config.CacheDir = cacheDir
 	l.extract = extract.New(config, log)
 	t.Cleanup(func() { l.extract.Close() })
 	idx, err := embedded.Open(t.TempDir(), embedded.Default(), log)
