@@ -274,7 +274,7 @@ func TestAConnectionTheProviderClosedIsReplaced(t *testing.T) {
 	}
 	for i := range 200 {
 		if a := w.chat(t, ask); a.status != 200 {
-			t.Fatalf("call %d: %+v", i, a)
+			t.Fatalf("call %d: %+v %+v", i, a, w.log.last(t, i+1).Attempts)
 		}
 		time.Sleep(time.Millisecond)
 	}

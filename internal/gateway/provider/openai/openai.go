@@ -23,8 +23,8 @@ import (
 type Provider struct {
 	name      string
 	key       string
-	urls      map[llm.Surface]*url.URL
-	header    http.Header // of every request
+	requests  map[llm.Surface]*http.Request // what all of a surface have in common
+	header    http.Header                   // of every request
 	transport *http.Transport
 }
 
@@ -53,10 +53,10 @@ func New(name string, c gateway.ProviderConfig, _ *slog.Logger) (gateway.Provide
 		// was just closing may be sent once more.
 		"Idempotency-Key": {},
 	}}
-	p.urls = map[llm.Surface]*url.URL{
-		llm.ChatCompletions: base.JoinPath("chat/completions"),
-		llm.Embeddings:      base.JoinPath("embeddings"),
+	request := func(path string) *http.Request {
+		return &http.Request{Method: http.MethodPost, URL: base.JoinPath(path), Host: base.Host, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1}
 	}
+	p.requests = map[llm.Surface]*http.Request{llm.ChatCompletions: request("chat/completions"), llm.Embeddings: request("embeddings")}
 	for name, value := range c.Headers {
 		p.header.Set(name, value)
 	}
@@ -88,8 +88,8 @@ func (p *Provider) Close() error {
 
 // Send posts the attempt's body.
 func (p *Provider) Send(ctx context.Context, a *gateway.Attempt) (*gateway.Response, error) {
-	target := p.urls[a.Surface]
-	if target == nil {
+	common := p.requests[a.Surface]
+	if common == nil {
 		return nil, fault.New(fault.Invalid, "surface_unsupported", "provider %s does not serve %s", p.name, a.Surface)
 	}
 	header := make(http.Header, len(p.header)+2)
@@ -102,17 +102,20 @@ func (p *Provider) Send(ctx context.Context, a *gateway.Attempt) (*gateway.Respo
 	if a.Stream {
 		header["Accept"] = []string{"text/event-stream"}
 	}
-	r := (&http.Request{
-		Method: http.MethodPost, URL: target, Host: target.Host, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Header: header, ContentLength: int64(len(a.Body)), Body: io.NopCloser(bytes.NewReader(a.Body)),
-		GetBody: func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(a.Body)), nil },
-	}).WithContext(ctx)
+	r := common.WithContext(ctx) // a copy
+	r.Header, r.ContentLength = header, int64(len(a.Body))
+	r.GetBody = func() (io.ReadCloser, error) { return newBody(a.Body), nil }
+	r.Body = newBody(a.Body)
 	answer, err := p.transport.RoundTrip(r) // not a client: a redirect would carry the key and the text elsewhere
 	if err != nil {
 		return nil, p.failed(err)
 	}
 	return p.response(a, answer)
 }
+
+// newBody has the one form that the transport knows to be in memory: it is then written together with the header, in
+// one system call, and a connection that was closed shows before anything is sent.
+func newBody(b []byte) io.ReadCloser { return io.NopCloser(bytes.NewReader(b)) }
 
 func (p *Provider) response(a *gateway.Attempt, answer *http.Response) (*gateway.Response, error) {
 	refuse := func(format string, args ...any) (*gateway.Response, error) {
