@@ -90,12 +90,13 @@ func (f *Filter) UnmarshalJSON(b []byte) error {
 		}
 		return out, nil
 	}
-	read1, err := read(b, "filter", 1)
+	tree, err := read(b, "filter", 1)
 	if err != nil {
 		return err
 	}
-	if *f, err = read1.normal("filter", 1, new(int)); err != nil {
-		*f = Filter{}
+	tree, err = tree.Normal()
+	if err == nil {
+		*f = tree
 	}
 	return err
 }

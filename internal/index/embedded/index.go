@@ -150,9 +150,6 @@ func (x *Index) get(ctx context.Context, name string) (*space, error) {
 
 // obtain returns a space, made if there was none.
 func (x *Index) obtain(ctx context.Context, name string) (*space, error) {
-	if s, err := x.get(ctx, name); s != nil || err != nil {
-		return s, err
-	}
 	if !validSpace.MatchString(name) {
 		return nil, fault.New(fault.Invalid, "invalid_space", "%.64q cannot be the name of a space: letters, digits, _ and -", name)
 	}
@@ -168,12 +165,17 @@ func (x *Index) obtain(ctx context.Context, name string) (*space, error) {
 }
 
 func (x *Index) Replace(ctx context.Context, name string, documents []index.Document, sequence int64) error {
-	if _, _, err := index.Normal(documents, 0); err != nil { // so that a refused one does not make a space
-		return err
-	}
-	s, err := x.obtain(ctx, name)
+	s, err := x.get(ctx, name)
 	if err != nil {
 		return err
+	}
+	if s == nil {
+		if _, _, err := index.Normal(documents, 0); err != nil { // what is refused makes no space
+			return err
+		}
+		if s, err = x.obtain(ctx, name); err != nil {
+			return err
+		}
 	}
 	return s.replace(ctx, documents, sequence)
 }

@@ -7,8 +7,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-
-	"airfield/internal/index/embedded/dot"
 )
 
 // load reads the log into memory. A frame that was not finished is cut off; nobody was told that it was there.
@@ -145,7 +143,7 @@ func (t *table) row(n uint32, dimensions int) row {
 func (s *space) wasteful() bool {
 	perRow := int64(80)
 	if s.table.vectors > 0 {
-		perRow += int64(s.table.stride) / dot.Lanes * dot.Lanes
+		perRow += int64(s.table.stride)
 	}
 	return s.size > 8<<20+2*(int64(s.table.live)*perRow+int64(len(s.ordinals))*256)
 }

@@ -124,9 +124,14 @@ func (s *space) reconcile() error {
 	if err := s.words.remove(extra); err != nil {
 		return damaged("keywords: %w", err)
 	}
-	if info, err := s.vectors.Stat(); err != nil {
+	if s.table.vectors == 0 {
+		return s.vectors.Truncate(0)
+	}
+	info, err := s.vectors.Stat()
+	if err != nil {
 		return err
-	} else if need := s.vectorsEnd(); info.Size() < need {
+	}
+	if need := s.vectorsEnd(); info.Size() < need {
 		return damaged("vectors: the file has %d bytes, %d are spoken of", info.Size(), need)
 	}
 	return nil

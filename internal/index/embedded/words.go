@@ -267,7 +267,7 @@ func (w *words) present() (rows *roaring.Bitmap, err error) {
 // compact rewrites the index without what was removed, and waits until the old files are gone. bleve does not rewrite a
 // segment that has no other to be merged with, hence the placeholder; and it sweeps old files when something was written.
 func (w *words) compact(ctx context.Context) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, w.timeout, errStuck)
+	ctx, cancel := context.WithTimeoutCause(ctx, w.timeout, fmt.Errorf("merging the keyword index takes longer than %s", w.timeout))
 	defer cancel()
 	placeholder := rowID(noDocument)
 	for {
