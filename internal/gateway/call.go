@@ -78,7 +78,9 @@ func (g *Gateway) begin(ctx context.Context, req *Request) *call {
 	if parent.Valid() {
 		c.row.ParentSpanID = parent.SpanID
 	}
-	c.row.Stamp(caller.From(ctx))
+	if who := caller.From(ctx); who != nil {
+		c.row.Environment, c.row.BusinessUnit, c.row.Workflow, c.row.KeyID = who.Environment, who.BusinessUnit, who.Workflow, who.KeyID
+	}
 	return c
 }
 

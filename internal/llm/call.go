@@ -5,7 +5,6 @@ package llm
 import (
 	"time"
 
-	"airfield/internal/caller"
 	"airfield/internal/money"
 )
 
@@ -123,14 +122,6 @@ type Call struct {
 	RequestSize  int64 // bytes
 	ResponseSize int64 // bytes
 	Attempts     []Attempt
-}
-
-// Stamp fills in who is asking.
-func (c *Call) Stamp(who *caller.Caller) {
-	if who == nil {
-		return
-	}
-	c.Environment, c.BusinessUnit, c.Workflow, c.KeyID = who.Environment, who.BusinessUnit, who.Workflow, who.KeyID
 }
 
 // Price is what one deployment charges, in nano-dollars per million units. A bucket without a price of its own
