@@ -18,6 +18,10 @@ func (e Engine) rowsAtOnce() int {
 // Insert writes n rows of a table in as few statements as pays. row appends the values of the i-th row to args and
 // returns them; tail is what follows the values, such as ON CONFLICT DO NOTHING.
 func (t *Tx) Insert(ctx context.Context, table string, columns []string, tail string, n int, row func(i int, args []any) []any) error {
+	run := ctx
+	if t.engine == SQLite {
+		run = context.WithoutCancel(ctx) // the driver starts a goroutine for each statement that can be cancelled
+	}
 	values := "(" + Marks(len(columns)) + "),"
 	args := make([]any, 0, t.engine.rowsAtOnce()*len(columns))
 	for i := 0; i < n; {
@@ -31,7 +35,9 @@ func (t *Tx) Insert(ctx context.Context, table string, columns []string, tail st
 			for j := range size {
 				args = row(i+j, args)
 			}
-			_, err = stmt.ExecContext(ctx, args...)
+			if _, err = stmt.ExecContext(run, args...); err == nil {
+				err = ctx.Err()
+			}
 		}
 		stmt.Close()
 		if err != nil {

@@ -15,7 +15,8 @@ import (
 	"airfield/internal/telemetry"
 )
 
-// Sink is told of every batch of calls in the transaction that writes them: the ledger.
+// Sink is told of every batch of calls in the transaction that writes them: the ledger. The calls are the sink's only
+// until it returns.
 type Sink interface {
 	Post(ctx context.Context, tx *db.Tx, calls []llm.Call) error
 }
@@ -35,6 +36,7 @@ type intake struct {
 
 	position journal.Position
 	open     map[string]*admission
+	calls    []llm.Call // the room of the last batch, for the next
 }
 
 // admission is a call that has begun and not ended, as far as the journal was read.
@@ -134,6 +136,12 @@ func (in *intake) take(b *batch, record []byte, segment uint64) (at time.Time, e
 	b.calls = append(b.calls, e.call)
 	in.ended(b, e.call.ID)
 	return e.call.Start.Add(e.call.Duration), nil
+}
+
+// newBatch begins a batch where the last one ended; that one must not be used any more.
+func (in *intake) newBatch() *batch {
+	clear(in.calls)
+	return &batch{next: in.position, calls: in.calls[:0]}
 }
 
 // ended takes a call out of the open ones.

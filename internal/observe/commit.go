@@ -25,7 +25,7 @@ func (in *intake) commit(ctx context.Context, b *batch) error {
 	if err != nil {
 		return fmt.Errorf("write %d records of the journal: %w", b.records, err)
 	}
-	in.position = b.next
+	in.position, in.calls = b.next, b.calls
 	for _, callID := range b.opened {
 		if a := in.open[callID]; a != nil {
 			a.stored = true

@@ -106,7 +106,7 @@ func (d *Drain) follow(ctx, write context.Context) error {
 	r := d.journal.Reader(d.intake.position)
 	defer r.Close()
 	for settled := false; ; {
-		b, ending := &batch{next: d.intake.position}, ctx.Err() != nil
+		b, ending := d.intake.newBatch(), ctx.Err() != nil
 		waiting, more, err := d.read(ctx, r, b, settled)
 		if err != nil {
 			return err

@@ -42,7 +42,7 @@ func DrainDir(ctx context.Context, d *db.DB, dir string, c Config, estimate Esti
 	defer r.Close()
 	size := max(1, c.BatchCalls)
 	for end := false; !end; {
-		b := &batch{next: in.position}
+		b := in.newBatch()
 		for len(b.calls) < size && b.records < 4*size && !end {
 			record, next, err := r.Next(ctx)
 			switch {
