@@ -86,7 +86,8 @@ func (p *Pipeline) FindDocument(ctx context.Context, collection, source, sourceK
 	return d, err
 }
 
-// ListDocuments returns documents in the order of their ids.
+// ListDocuments returns documents in the order of their ids, each with its newest version, and with that one's run unless
+// it is live.
 func (p *Pipeline) ListDocuments(ctx context.Context, collection string, f DocumentFilter) ([]Document, error) {
 	c, err := p.GetCollection(ctx, collection)
 	if err != nil {
@@ -102,7 +103,33 @@ func (p *Pipeline) ListDocuments(ctx context.Context, collection string, f Docum
 	if who := caller.From(ctx); !who.Owns(c.Workflow) {
 		query, args = query+" AND d.tier >= ? AND d.tier <= ?", append(args, int(caller.Public), int(who.Clearance))
 	}
-	return collect(ctx, p.DB, scanDocument, query+" ORDER BY d.id LIMIT ?", append(args, pageSize(f.Limit))...)
+	list, err := collect(ctx, p.DB, scanDocument, query+" ORDER BY d.id LIMIT ?", append(args, pageSize(f.Limit))...)
+	if err != nil {
+		return nil, err
+	}
+	return list, p.fillRuns(ctx, list)
+}
+
+// fillRuns adds, to those documents whose newest version is not live, the run that says why.
+func (p *Pipeline) fillRuns(ctx context.Context, list []Document) error {
+	var ids []string
+	for _, d := range list {
+		if d.Newest.State != Live {
+			ids = append(ids, d.Newest.ID)
+		}
+	}
+	versions, err := p.Versions(ctx, ids)
+	if err != nil {
+		return err
+	}
+	runs := map[string]*Run{}
+	for _, v := range versions {
+		runs[v.ID] = v.Run
+	}
+	for i := range list {
+		list[i].Newest.Run = runs[list[i].Newest.ID]
+	}
+	return nil
 }
 
 func pageSize(limit int) int {

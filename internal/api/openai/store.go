@@ -3,6 +3,7 @@ package openai
 import (
 	"net/http"
 
+	"airfield/internal/caller"
 	"airfield/internal/fault"
 	"airfield/internal/ingest"
 )
@@ -57,7 +58,7 @@ func (d *Door) createStore(_ http.ResponseWriter, r *http.Request) (any, error) 
 		n.Name = *q.Name
 	}
 	config := ingest.DefaultCollection()
-	config.Defaults.Tier = 0 // the creator's clearance
+	config.Defaults.Tier = caller.From(r.Context()).Clearance // nobody with less sees what is put in
 	if q.Description != nil {
 		config.Description = *q.Description
 	}
