@@ -62,7 +62,7 @@ func TestAnUpstreamsRefusalIsPassedOnHonestly(t *testing.T) {
 		}, 504, "fell silent", "", "timeout"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t, c.upstream)
+			w := newWorld(t, c.upstream, hurried)
 			a := w.chat(t, ask)
 			if a.status != c.status || !strings.Contains(a.body, c.contains) || a.header.Get("Retry-After") != c.retryAfter {
 				t.Fatalf("%d %q %v", a.status, clip(a.body), a.header)
@@ -87,7 +87,7 @@ func TestAnUpstreamThatIsNotThereIsUnavailable(t *testing.T) {
 	}
 	l.Close()
 	w := newWorld(t, nil, func(c *gateway.Config) {
-		c.Providers["up"] = gateway.ProviderConfig{Kind: "openai", BaseURL: "http://" + l.Addr().String(), Timeouts: shortTimeouts()}
+		c.Providers["up"] = gateway.ProviderConfig{Kind: "openai", BaseURL: "http://" + l.Addr().String(), Timeouts: patient()}
 	})
 	a := w.chat(t, ask)
 	if a.status != 503 || !strings.Contains(a.body, "upstream_unreachable") || strings.Contains(a.body, l.Addr().String()) {
@@ -122,8 +122,8 @@ func TestTheNextDeploymentIsTriedUpToTheFirstByteOnly(t *testing.T) {
 				jsonAnswer(whole)(rw, r)
 			}))
 			defer second.Close()
-			w := newWorld(t, c.first, func(cfg *gateway.Config) {
-				cfg.Providers["two"] = gateway.ProviderConfig{Kind: "openai", BaseURL: second.URL, Timeouts: shortTimeouts()}
+			w := newWorld(t, c.first, hurried, func(cfg *gateway.Config) {
+				cfg.Providers["two"] = gateway.ProviderConfig{Kind: "openai", BaseURL: second.URL, Timeouts: patient()}
 				cfg.Models["chat"] = gateway.ModelConfig{Deployments: []gateway.DeploymentConfig{{Provider: "up", Model: "real-chat"}, {Provider: "two", Model: "spare"}}}
 			})
 			a := w.chat(t, ask)
@@ -175,10 +175,6 @@ func TestACallerWhoLeavesBeforeTheAnswerIsACancelledCall(t *testing.T) {
 		reached <- true
 		<-r.Context().Done()
 		stopped <- true
-	}, func(c *gateway.Config) {
-		up := c.Providers["up"]
-		up.Timeouts.FirstByte = 5 * time.Second
-		c.Providers["up"] = up
 	})
 	ctx, leave := context.WithCancel(context.Background())
 	go func() { <-reached; leave() }()
@@ -266,7 +262,7 @@ func TestAConnectionTheProviderClosedIsReplaced(t *testing.T) {
 	impatient.Start()
 	defer impatient.Close()
 	err := w.Reload(gateway.Config{
-		Providers: map[string]gateway.ProviderConfig{"builtin": {Kind: "builtin"}, "up": {Kind: "openai", BaseURL: impatient.URL, Timeouts: shortTimeouts()}},
+		Providers: map[string]gateway.ProviderConfig{"builtin": {Kind: "builtin"}, "up": {Kind: "openai", BaseURL: impatient.URL, Timeouts: patient()}},
 		Models:    map[string]gateway.ModelConfig{"chat": {Deployments: []gateway.DeploymentConfig{{Provider: "up", Model: "real-chat"}}}},
 	})
 	if err != nil {

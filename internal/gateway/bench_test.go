@@ -61,7 +61,7 @@ func BenchmarkTheGatewaysOwnPartOfACall(b *testing.B) {
 // A stream of 200 chunks, as the relay and the real meter see it.
 func BenchmarkAStreamOf200Chunks(b *testing.B) {
 	stream := []byte(strings.Repeat(delta(" word"), 200) + stop + usageOnly + done)
-	p, err := openai.New("x", gateway.ProviderConfig{BaseURL: "http://127.0.0.1:1", Timeouts: shortTimeouts()}, nil)
+	p, err := openai.New("x", gateway.ProviderConfig{BaseURL: "http://127.0.0.1:1", Timeouts: patient()}, nil)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -201,7 +201,7 @@ func TestVectorsThatDoNotFitTheTextsAreAnError(t *testing.T) {
 
 func TestReloadIsAllOrNothing(t *testing.T) {
 	w := newWorld(t, jsonAnswer(whole))
-	provider := gateway.ProviderConfig{Kind: "openai", BaseURL: w.upstream.URL, Timeouts: shortTimeouts()}
+	provider := gateway.ProviderConfig{Kind: "openai", BaseURL: w.upstream.URL, Timeouts: patient()}
 	bad := gateway.Config{
 		Providers: map[string]gateway.ProviderConfig{"up": provider, "bad": {Kind: "telepathy", BaseURL: "http://127.0.0.1:1"}},
 		Models:    map[string]gateway.ModelConfig{"renamed": {Deployments: []gateway.DeploymentConfig{{Provider: "up"}}}},

@@ -88,8 +88,15 @@ type world struct {
 // one dollar per million tokens in, two for cached... the numbers differ so that every bucket shows in a sum.
 var testPrice = llm.Price{ID: "test", Input: 1_000_000, CacheRead: 100_000, Output: 10_000_000, Reasoning: 20_000_000}
 
-func shortTimeouts() gateway.Timeouts {
-	return gateway.Timeouts{Connect: time.Second, FirstByte: 300 * time.Millisecond, BetweenChunks: 300 * time.Millisecond, Total: 5 * time.Second}
+func patient() gateway.Timeouts {
+	return gateway.Timeouts{Connect: 10 * time.Second, FirstByte: 10 * time.Second, BetweenChunks: 10 * time.Second, Total: 20 * time.Second}
+}
+
+// hurried is for tests in which an upstream falls silent.
+func hurried(c *gateway.Config) {
+	up := c.Providers["up"]
+	up.Timeouts.FirstByte, up.Timeouts.BetweenChunks = 300*time.Millisecond, 300*time.Millisecond
+	c.Providers["up"] = up
 }
 
 func newWorld(t *testing.T, upstream http.HandlerFunc, change ...func(*gateway.Config)) *world {
@@ -101,7 +108,7 @@ func newWorld(t *testing.T, upstream http.HandlerFunc, change ...func(*gateway.C
 	c := gateway.Config{
 		Providers: map[string]gateway.ProviderConfig{
 			"builtin": {Kind: "builtin"},
-			"up":      {Kind: "openai", BaseURL: w.upstream.URL + "/v1", APIKey: secret.New("sk-provider-secret"), Timeouts: shortTimeouts()},
+			"up":      {Kind: "openai", BaseURL: w.upstream.URL + "/v1", APIKey: secret.New("sk-provider-secret"), Timeouts: patient()},
 		},
 		Models: map[string]gateway.ModelConfig{
 			"chat":  {Deployments: []gateway.DeploymentConfig{{Provider: "up", Model: "real-chat"}}},

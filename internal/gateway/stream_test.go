@@ -140,7 +140,7 @@ func TestAStreamThatBreaksIsToldAndNeverEndedByUs(t *testing.T) {
 		"it dies on a stream of things that are no JSON": {die(events("data: {{{{\n\n", "data: null\n\n", "data: [1]\n\n")), "upstream_broken", "upstream", 0},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t, c.upstream)
+			w := newWorld(t, c.upstream, hurried)
 			a := w.chat(t, askStream)
 			if a.status != 200 || a.err != nil {
 				t.Fatalf("%d %v", a.status, a.err)
@@ -240,10 +240,6 @@ func TestACallerWhoLeavesStopsTheUpstreamAndPaysForWhatWasMade(t *testing.T) {
 		events(delta(strings.Repeat("word ", 50)))(rw, r)
 		<-r.Context().Done()
 		stopped <- time.Now()
-	}, func(c *gateway.Config) {
-		up := c.Providers["up"]
-		up.Timeouts.BetweenChunks = 5 * time.Second
-		c.Providers["up"] = up
 	})
 	ctx, leave := context.WithCancel(context.Background())
 	req, _ := http.NewRequestWithContext(ctx, "POST", w.url, strings.NewReader(askStream))
@@ -276,7 +272,7 @@ func TestASlowReaderGetsEverything(t *testing.T) {
 		parts = append(parts, delta(strings.Repeat("x", 4000)))
 	}
 	parts = append(parts, stop, usageOnly, done)
-	w := newWorld(t, events(parts...))
+	w := newWorld(t, events(parts...), hurried)
 	r, err := http.Post(w.url, "application/json", strings.NewReader(askStream))
 	if err != nil {
 		t.Fatal(err)
