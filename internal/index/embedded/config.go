@@ -17,7 +17,7 @@ type Config struct {
 
 // Default returns the settings that the figures in the documentation were measured with.
 func Default() Config {
-	return Config{K1: 0.9, B: 0.4, Rescore: 3, WriteTimeout: 2 * time.Minute}
+	return Config{K1: 0.9, B: 0.4, Rescore: 3, WriteTimeout: time.Minute}
 }
 
 // Check refuses settings with which nothing would be found.

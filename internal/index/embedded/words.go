@@ -156,18 +156,24 @@ func (w *words) remove(rows []uint32) error {
 
 var errStuck = errors.New("the keyword index does not finish a write")
 
-// apply waits for a batch to be on disk. bleve's writers do not come back when they died: hence the bound.
+// apply waits for a batch to be on disk.
 func (w *words) apply(batch *store.Batch) error {
+	if err := w.bounded(func() error { return w.scorch.Batch(batch) }); err != nil {
+		return fmt.Errorf("write keywords: %w", err)
+	}
+	return nil
+}
+
+// bounded gives up waiting for bleve: where its files are damaged its writers may die with locks held, and what waits for
+// them does not come back.
+func (w *words) bounded(f func() error) error {
 	done := make(chan error, 1)
-	go func() { done <- w.scorch.Batch(batch) }()
+	go func() { done <- f() }()
 	timer := time.NewTimer(w.timeout)
 	defer timer.Stop()
 	select {
 	case err := <-done:
-		if err != nil {
-			return fmt.Errorf("write keywords: %w", err)
-		}
-		return nil
+		return err
 	case <-timer.C:
 		return errStuck
 	}
@@ -320,7 +326,7 @@ func (w *words) clean() (bool, error) {
 }
 
 func (w *words) close() error {
-	if err := w.scorch.Close(); err != nil {
+	if err := w.bounded(w.scorch.Close); err != nil {
 		return fmt.Errorf("close keywords: %w", err)
 	}
 	return nil
