@@ -11,7 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"airfield/internal/gateway"
 	"airfield/internal/llm"
 )
 
