@@ -57,7 +57,7 @@ func mayGive(ctx context.Context, m Metadata) error {
 }
 
 func noCollection(name string) error {
-	return fault.New(fault.NotFound, "collection_not_found", "there is no collection %q", name).Hinted("see airfield ingest collections")
+	return fault.New(fault.NotFound, "collection_not_found", "there is no collection %q", name).Hinted("airfield ingest status lists those that this key reads")
 }
 
 func noDocument(id string) error {

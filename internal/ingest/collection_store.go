@@ -44,6 +44,20 @@ func findCollection(ctx context.Context, q db.Querier, nameOrID string) (Collect
 	return c, err
 }
 
+// lockCollection reads a collection for a change of what its documents are, so that a change of its defaults comes
+// either before, and is seen, or after, and finds the document.
+func lockCollection(ctx context.Context, tx *db.Tx, collectionID string) (Collection, error) {
+	var one int
+	err := tx.QueryRow(ctx, "SELECT 1 FROM collections WHERE id = ? AND deleted_at IS NULL"+tx.ForUpdate(), collectionID).Scan(&one)
+	if db.IsNone(err) {
+		return Collection{}, noCollection(collectionID)
+	}
+	if err != nil {
+		return Collection{}, err
+	}
+	return findCollection(ctx, tx, collectionID)
+}
+
 func allCollections(ctx context.Context, q db.Querier) ([]Collection, error) {
 	return collect(ctx, q, scanCollection, "SELECT "+collectionColumns+" WHERE c.deleted_at IS NULL ORDER BY c.name")
 }

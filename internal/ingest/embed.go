@@ -97,7 +97,7 @@ func (p *Pipeline) keepVectors(ctx context.Context, r *runRow, c Collection, bat
 		if err := hold(ctx, tx, r); err != nil {
 			return err
 		}
-		if err := wanted(doc, r); err != nil {
+		if err := wanted(doc); err != nil {
 			return err
 		}
 		if err := learnSize(ctx, tx, c, size); err != nil {
@@ -215,7 +215,7 @@ func (b *bisection) blame(p passage, err error) {
 	said := fault.New(kind, code, "chunk %d (%s) could not be embedded: %s", p.ordinal, p.chunk, f.Text)
 	said.Hint, said.Err = f.Hint, err
 	if said.Hint == "" {
-		said.Hint = "look at the passage with airfield ingest show, or embed the collection with another model"
+		said.Hint = "change that passage of the document and upload it again, or embed the collection with another model"
 	}
 	b.culprit = said
 }

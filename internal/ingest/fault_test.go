@@ -214,3 +214,31 @@ func TestAStepThatIsCutShortByTheEndOfTheProcessCostsNoAttempt(t *testing.T) {
 	}
 	h.sound()
 }
+
+func TestAReplayGoesOnFromTheStepThatFailed(t *testing.T) {
+	for name, sections := range map[string]int{"a small document": 1, "a large document, whose blocks were kept": 30} {
+		t.Run(name, func(t *testing.T) {
+			h := open(t, dbtest.Open(t, dbtest.SQLite(t)), t.TempDir(), quick())
+			h.collection("docs", func(c *ingest.CollectionConfig) { c.MetadataSchema = map[string]any{"required": []any{"region"}} })
+			h.start()
+			r := h.upload("docs", "a.md", prose("a", sections), ingest.Metadata{})
+			v := h.settled(r.VersionID, ingest.Dead)
+			if objects, err := h.bucket.List(system(), "versions/", "", 10); err != nil || (len(objects) == 2) != (sections > 1) {
+				t.Errorf("%d objects: %v", len(objects), err)
+			}
+			h.collection("docs")
+			must(t, h.Replay(system(), v.Run.ID))
+			h.settled(r.VersionID, ingest.Live)
+			chunks, err := h.ListChunks(system(), r.DocumentID, 0)
+			must(t, err)
+			text := ""
+			for _, c := range chunks {
+				text += c.Text
+			}
+			if n := strings.Count(text, "Sentence "); n != sections*6*12 {
+				t.Errorf("%d sentences", n)
+			}
+			h.sound()
+		})
+	}
+}

@@ -12,15 +12,13 @@ import (
 // store makes the version live: one transaction, in which the version before it steps back, the document takes the
 // version's metadata, the index learns of it, and passages that no version needs any more are removed.
 func (p *Pipeline) store(ctx context.Context, r *runRow) error {
-	c, err := findCollection(ctx, p.DB, r.Collection)
-	if err != nil {
-		return gone(err)
-	}
-	back := false
-	err = p.advance(ctx, r, "", nil, func(tx *db.Tx, doc docRow) error {
-		back = false
-		if err := wanted(doc, r); err != nil {
+	err := p.advance(ctx, r, "", nil, func(tx *db.Tx, doc docRow) error {
+		if err := wanted(doc); err != nil {
 			return err
+		}
+		c, err := lockCollection(ctx, tx, r.Collection)
+		if err != nil {
+			return gone(err)
 		}
 		var number, newer, without int
 		if err := tx.QueryRow(ctx, "SELECT number FROM versions WHERE id = ?", r.Version).Scan(&number); err != nil {
@@ -34,12 +32,11 @@ func (p *Pipeline) store(ctx context.Context, r *runRow) error {
 		}
 		// The collection's generation may have changed since the last batch was embedded.
 		if err := tx.QueryRow(ctx, `SELECT COUNT(*) FROM version_chunks vc WHERE vc.version_id = ? AND NOT EXISTS
-			(SELECT 1 FROM vectors v JOIN collections c ON c.generation_id = v.generation_id WHERE c.id = ? AND v.chunk_id = vc.chunk_id)`, r.Version, c.ID).Scan(&without); err != nil {
+			(SELECT 1 FROM vectors v WHERE v.generation_id = ? AND v.chunk_id = vc.chunk_id)`, r.Version, c.GenerationID).Scan(&without); err != nil {
 			return err
 		}
 		if without > 0 {
-			back = true
-			return errBack
+			return errUnembedded
 		}
 		m, name, err := c.metadataOf(ctx, tx, doc, r.Version)
 		if err != nil {
@@ -66,13 +63,13 @@ func (p *Pipeline) store(ctx context.Context, r *runRow) error {
 		}
 		return p.Audit.Record(ctx, tx, access.Entry{Action: "document.live", Target: doc.ID, Detail: map[string]any{"collection": c.Name, "version": number, "tier": m.Tier}})
 	})
-	if back {
+	if errors.Is(err, errUnembedded) {
 		return p.advance(ctx, r, StepEmbed, nil, nil)
 	}
 	return err
 }
 
-var errBack = errors.New("vectors are missing")
+var errUnembedded = errors.New("passages are without a vector")
 
 // stepBack makes every version below number superseded, and ends their runs: dead letters of what is past are closed.
 func stepBack(ctx context.Context, tx *db.Tx, documentID string, number int) error {

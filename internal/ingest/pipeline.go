@@ -33,4 +33,7 @@ type Pipeline struct {
 }
 
 // New makes a pipeline; nothing runs before Register and the queue's Run.
-func New(config Config, parts Parts) *Pipeline { return &Pipeline{config: config, Parts: parts} }
+func New(config Config, parts Parts) *Pipeline {
+	parts.Log = parts.Log.With("part", "ingest")
+	return &Pipeline{config: config, Parts: parts}
+}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"airfield/internal/access"
+	"airfield/internal/caller"
 	"airfield/internal/db"
 	"airfield/internal/fault"
 )
@@ -139,8 +140,19 @@ func (p *Pipeline) Confirm(ctx context.Context, collection, source string) error
 	})
 }
 
+// tends refuses callers that have no business with what a source remembers.
+func tends(ctx context.Context) error {
+	if caller.From(ctx).Is(caller.Operator) {
+		return nil
+	}
+	return fault.New(fault.Denied, "source_not_yours", "sources are tended by operators and by the server itself")
+}
+
 // SaveSource keeps how a source is after a scan. For what reads sources.
 func (p *Pipeline) SaveSource(ctx context.Context, s Source) error {
+	if err := tends(ctx); err != nil {
+		return err
+	}
 	held := ""
 	if s.Held.Missing > 0 {
 		raw, err := json.Marshal(s.Held)
@@ -156,6 +168,9 @@ func (p *Pipeline) SaveSource(ctx context.Context, s Source) error {
 
 // Items returns what a source last saw, by key. For what reads sources.
 func (p *Pipeline) Items(ctx context.Context, sourceID string) (map[string]Item, error) {
+	if err := tends(ctx); err != nil {
+		return nil, err
+	}
 	rows, err := p.DB.Query(ctx, "SELECT key, fingerprint, identity, sha256, sidecar, document_id FROM source_items WHERE source_id = ?", sourceID)
 	if err != nil {
 		return nil, err
@@ -181,8 +196,8 @@ func putItem(ctx context.Context, tx *db.Tx, i Item) error {
 
 // SeeItems notes items whose bytes turned out to be the same: touched, not changed.
 func (p *Pipeline) SeeItems(ctx context.Context, items []Item) error {
-	if len(items) == 0 {
-		return nil
+	if err := tends(ctx); err != nil || len(items) == 0 {
+		return err
 	}
 	return p.DB.Tx(ctx, func(tx *db.Tx) error {
 		for _, i := range items {

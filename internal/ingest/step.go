@@ -43,6 +43,10 @@ func (p *Pipeline) step(ctx context.Context, r *runRow) (err error) {
 	return fmt.Errorf("run %s is at the unknown step %q", r.ID, r.Step)
 }
 
+// keepBlocksAbove is the text from which on extracted blocks are kept for the steps to come. Less than that is extracted
+// again where a worker died in between: cheaper than two more files for every document.
+const keepBlocksAbove = 64 << 10
+
 // extract reads the file's blocks and keeps them in the bucket, then what was found about it.
 func (p *Pipeline) extract(ctx context.Context, r *runRow) error {
 	var name, declared, key, version string
@@ -55,8 +59,12 @@ func (p *Pipeline) extract(ctx context.Context, r *runRow) error {
 	}
 	defer done()
 	var blocks []extract.Block
+	size := 0
 	result, err := p.Extractor.Extract(ctx, path, name, declared, func(page extract.Page) error {
 		blocks = append(blocks, page.Blocks...)
+		for _, b := range page.Blocks {
+			size += len(b.Text)
+		}
 		return ctx.Err()
 	})
 	if err != nil {
@@ -69,8 +77,10 @@ func (p *Pipeline) extract(ctx context.Context, r *runRow) error {
 	if err != nil {
 		return err
 	}
-	if err := p.putBlocks(ctx, r.Version, blocks); err != nil {
-		return fmt.Errorf("keep the extracted blocks: %w", err)
+	if size > keepBlocksAbove {
+		if err := p.putBlocks(ctx, r.Version, blocks); err != nil {
+			return fmt.Errorf("keep the extracted blocks: %w", err)
+		}
 	}
 	r.blocks = blocks
 	foundJSON, err := json.Marshal(found)
@@ -94,7 +104,7 @@ func (p *Pipeline) extract(ctx context.Context, r *runRow) error {
 		detail["language"] = result.Language
 	}
 	return p.advance(ctx, r, StepValidate, detail, func(tx *db.Tx, doc docRow) error {
-		if err := wanted(doc, r); err != nil {
+		if err := wanted(doc); err != nil {
 			return err
 		}
 		_, err := tx.Exec(ctx, "UPDATE versions SET media_type = ?, pages = ?, partial = ?, warnings = ?, extracted = ? WHERE id = ?",
@@ -104,7 +114,7 @@ func (p *Pipeline) extract(ctx context.Context, r *runRow) error {
 }
 
 // wanted fails where the document was deleted meanwhile.
-func wanted(doc docRow, r *runRow) error {
+func wanted(doc docRow) error {
 	if doc.Deleted {
 		return errOvertaken
 	}
@@ -189,7 +199,7 @@ func (p *Pipeline) validate(ctx context.Context, r *runRow) error {
 		return gone(err)
 	}
 	return p.advance(ctx, r, StepChunk, nil, func(tx *db.Tx, doc docRow) error {
-		if err := wanted(doc, r); err != nil {
+		if err := wanted(doc); err != nil {
 			return err
 		}
 		m, name, err := c.metadataOf(ctx, tx, doc, r.Version)
@@ -220,7 +230,7 @@ func (p *Pipeline) chunk(ctx context.Context, r *runRow) error {
 	}
 	blocks, err := p.blocksOf(ctx, r)
 	if fault.Is(err, fault.NotFound) {
-		return p.advance(ctx, r, StepExtract, nil, nil) // the bucket lost them: read the file again
+		return p.advance(ctx, r, StepExtract, nil, nil) // they were not worth keeping: read the file again
 	}
 	if err != nil {
 		return err
@@ -244,7 +254,7 @@ func (p *Pipeline) chunk(ctx context.Context, r *runRow) error {
 		return fault.New(fault.Invalid, extract.CodeEmpty, "no passage is left after cutting the document")
 	}
 	return p.advance(ctx, r, StepEmbed, map[string]any{"chunks": len(chunks)}, func(tx *db.Tx, doc docRow) error {
-		if err := wanted(doc, r); err != nil {
+		if err := wanted(doc); err != nil {
 			return err
 		}
 		return writeManifest(ctx, tx, c.ID, r, chunks)

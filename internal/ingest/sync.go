@@ -33,7 +33,7 @@ func (p *Pipeline) Sync(ctx context.Context, want map[string]CollectionConfig) (
 		if _, kept := want[c.Name]; kept || c.Owner != OwnerFile {
 			continue
 		}
-		warnings = append(warnings, fmt.Sprintf("the collection %s is no longer in airfield.yaml; its documents are kept and served, its sources are not read. Delete it with airfield ingest delete-collection %s", c.Name, c.Name))
+		warnings = append(warnings, fmt.Sprintf("the collection %s is no longer in airfield.yaml; its documents are kept and served, its sources are not read. Delete it through the admin API when they are not needed any more", c.Name))
 		if c.MissingSince.IsZero() {
 			now := db.Micros(time.Now())
 			if _, err := p.DB.Exec(ctx, "UPDATE collections SET missing_since = ?, updated_at = ? WHERE id = ?", now, now, c.ID); err != nil {

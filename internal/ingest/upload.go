@@ -306,6 +306,10 @@ func (p *Pipeline) applyMetadata(ctx context.Context, tx *db.Tx, c Collection, d
 	if who := caller.From(ctx); !who.Is(caller.Operator) && !who.Clearance.Sees(doc.Tier) {
 		return fault.New(fault.Denied, "tier_above_clearance", "the document's tier %s is above your clearance: what is said about it cannot be changed with this key", doc.Tier)
 	}
+	c, err := lockCollection(ctx, tx, c.ID)
+	if err != nil {
+		return err
+	}
 	m, name, err := c.metadataOf(ctx, tx, doc, versionID)
 	if err != nil {
 		return err

@@ -305,7 +305,7 @@ func (s *scan) finish(ctx context.Context, missing []ingest.Item) error {
 		for _, item := range missing[:min(len(missing), examples)] {
 			s.source.Held.Examples = append(s.source.Held.Examples, item.Key)
 		}
-		return s.save(ctx, ingest.SourceHeld, fmt.Sprintf("%d of %d documents are gone from the source; none was removed. If that is right, say so with airfield ingest confirm %s %s",
+		return s.save(ctx, ingest.SourceHeld, fmt.Sprintf("%d of %d documents are gone from the source; none was removed. If that is right, say so with airfield ingest confirm %s/%s",
 			len(missing), len(s.items), s.source.Collection, s.source.Name))
 	}
 	missing = slices.DeleteFunc(missing, s.mayReturn)

@@ -306,7 +306,7 @@ func TestALargeRemovalIsHeldUntilConfirmed(t *testing.T) {
 		p.expect(source.Report{Added: 1, State: ingest.SourceHeld})
 		s, err := p.GetSource(system, "docs", "disk")
 		must(t, err)
-		if s.Held.Missing != 21 || s.Held.Of != 40 || len(s.Held.Examples) == 0 || !strings.Contains(s.Message, "airfield ingest confirm docs disk") {
+		if s.Held.Missing != 21 || s.Held.Of != 40 || len(s.Held.Examples) == 0 || !strings.Contains(s.Message, "airfield ingest confirm docs/disk") {
 			t.Errorf("%+v", s)
 		}
 		must(t, p.Confirm(system, "docs", "disk"))
