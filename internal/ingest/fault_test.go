@@ -2,10 +2,12 @@ package ingest_test
 
 import (
 	"context"
+	"errors"
 	"math"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/iotest"
 
 	"airfield/internal/caller"
 	"airfield/internal/db"
@@ -240,5 +242,22 @@ func TestAReplayGoesOnFromTheStepThatFailed(t *testing.T) {
 			}
 			h.sound()
 		})
+	}
+}
+
+func TestAFileWithAnImpossibleNameFailsAlone(t *testing.T) {
+	h := open(t, dbtest.Open(t, dbtest.SQLite(t)), t.TempDir(), quick())
+	h.collection("docs")
+	receipts, err := h.UploadAll(system(), "docs", []ingest.Upload{
+		{SourceKey: strings.Repeat("long/", 300), Reader: strings.NewReader("a")},
+		{SourceKey: "fine.txt", Reader: iotest.ErrReader(errors.New("the disk broke"))},
+		{SourceKey: "good.txt", Reader: strings.NewReader("b")},
+	})
+	must(t, err)
+	if !fault.Is(receipts[0].Err, fault.Invalid) || receipts[1].Err == nil || receipts[2].Err != nil || receipts[2].Change != ingest.Created {
+		t.Errorf("%+v", receipts)
+	}
+	if n := h.count("SELECT COUNT(*) FROM documents"); n != 1 {
+		t.Errorf("%d documents", n)
 	}
 }
