@@ -107,6 +107,9 @@ func build(ctx context.Context, c *config.Config, log *slog.Logger) (p *parts, e
 	p.metrics = telemetry.NewMetrics()
 	recorder := observe.NewRecorder(p.journal, p.metrics, log)
 	p.drain = observe.NewDrain(p.db, p.journal, c.Observe, estimator{p.prices}, log, p.ledger)
+	if err := addFigures(p.metrics, p.drain.Lag, p.runsByState); err != nil {
+		return p, err
+	}
 	p.store = observe.NewStore(p.db)
 	tracer := telemetry.NewTracer(recorder)
 
@@ -161,3 +164,14 @@ func openBucket(c *config.Config, log *slog.Logger, p *parts) (bucket.Bucket, er
 
 // startTime bounds everything a process does before it answers.
 const startTime = 2 * time.Minute
+
+// runsByState asks the database, briefly: a scrape must not hang.
+func (p *parts) runsByState() map[string]float64 {
+	ctx, cancel := context.WithTimeout(context.Background(), probeTime)
+	defer cancel()
+	counts, err := p.ingest.Runs(ctx)
+	if err != nil {
+		return nil
+	}
+	return counts
+}

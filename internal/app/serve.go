@@ -141,7 +141,7 @@ func (s *server) handler(auth api.Authenticate) http.Handler {
 		mux.Handle("GET /{$}", page.Handler())
 		mux.Handle("GET /assets/", page.Handler())
 	}
-	mux.Handle("GET /metrics", api.Guard(auth, api.WriteProblem, []caller.Role{caller.Viewer, caller.Operator, caller.Auditor}, s.metrics()))
+	mux.Handle("GET /metrics", api.Guard(auth, api.WriteProblem, []caller.Role{caller.Viewer, caller.Operator, caller.Auditor}, p.metrics.Handler()))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "ok\n") })
 	mux.HandleFunc("GET /readyz", s.readyz)
 	return api.Recover(s.log, mux)

@@ -50,9 +50,6 @@ func (s *server) readyz(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprintln(w, "ready")
 }
 
-// metrics serves the figures, with those that are read when asked for.
-func (s *server) metrics() http.Handler { return s.parts.metrics.Handler() }
-
 // Flush waits until every call that ended before is in the database.
 func (s *server) Flush(ctx context.Context) error { return s.parts.drain.Flush(ctx) }
 

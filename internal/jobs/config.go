@@ -20,7 +20,7 @@ type Config struct {
 
 // Default suits a small machine; jobs mostly wait for child processes and models.
 func Default() Config {
-	return Config{Workers: 4, Timeout: 5 * time.Minute, MaxAttempts: 25, Drain: 10 * time.Second, DeadAfter: 15 * time.Second, Backoff: backoff}
+	return Config{Workers: 4, Timeout: 30 * time.Minute, MaxAttempts: 25, Drain: 10 * time.Second, DeadAfter: 15 * time.Second, Backoff: backoff}
 }
 
 // Check reports what is wrong or unwise.

@@ -18,6 +18,7 @@ import (
 // Go's own keep theirs.
 type Metrics struct {
 	registry *prometheus.Registry
+	list     []Description
 	calls    *prometheus.CounterVec
 	duration *prometheus.HistogramVec
 	first    *prometheus.HistogramVec
@@ -28,6 +29,25 @@ type Metrics struct {
 	models  atomic.Pointer[map[string]bool]
 	mu      sync.RWMutex
 	handles map[labels]*handles
+}
+
+// Description says what a figure is, for the reference.
+type Description struct {
+	Name, Kind, Help string
+	Labels           []string
+}
+
+// Descriptions lists the figures of calls, and the gauges added so far, in the order of their making.
+func (m *Metrics) Descriptions() []Description {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return slices.Clone(m.list)
+}
+
+func (m *Metrics) describe(kind, name, help string, labels ...string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.list = append(m.list, Description{Name: namespace + "_" + name, Kind: kind, Help: help, Labels: labels})
 }
 
 // labels are what a call is counted by. A caller can write any model it likes, so that names which are not configured
@@ -47,29 +67,29 @@ type handles struct {
 }
 
 const (
+	namespace = "airfield"
 	other     = "other"
 	maxLabels = 10_000 // sets of labels, past which further ones are counted as other
 )
 
 // NewMetrics returns a registry with the figures of calls, the process and Go.
 func NewMetrics() *Metrics {
+	m := &Metrics{registry: prometheus.NewRegistry(), handles: map[labels]*handles{}}
 	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
-		return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "airfield", Name: name, Help: help}, labels)
+		m.describe("counter", name, help, labels...)
+		return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: namespace, Name: name, Help: help}, labels)
 	}
 	histogram := func(name, help string, labels ...string) *prometheus.HistogramVec {
-		return prometheus.NewHistogramVec(prometheus.HistogramOpts{Namespace: "airfield", Name: name, Help: help, Buckets: []float64{.005, .025, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 120},
+		m.describe("histogram", name, help, labels...)
+		return prometheus.NewHistogramVec(prometheus.HistogramOpts{Namespace: namespace, Name: name, Help: help, Buckets: []float64{.005, .025, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 120},
 			NativeHistogramBucketFactor: 1.1, NativeHistogramMaxBucketNumber: 160}, labels)
 	}
-	m := &Metrics{
-		registry: prometheus.NewRegistry(),
-		calls:    counter("calls_total", "Calls that ended.", "surface", "outcome", "workflow", "model"),
-		duration: histogram("call_duration_seconds", "From the request to the last byte of the answer.", "surface", "model"),
-		first:    histogram("call_first_byte_seconds", "From the request to the first byte of the answer.", "surface", "model"),
-		tokens:   counter("tokens_total", "Tokens used; the kinds do not overlap.", "kind", "workflow", "model"),
-		cost:     counter("cost_usd_total", "Cost of calls whose price is known, in dollars.", "workflow", "model"),
-		unpriced: counter("unpriced_calls_total", "Calls that used tokens and whose price is not known.", "workflow", "model"),
-		handles:  map[labels]*handles{},
-	}
+	m.calls = counter("calls_total", "Calls that ended.", "surface", "outcome", "workflow", "model")
+	m.duration = histogram("call_duration_seconds", "From the request to the last byte of the answer.", "surface", "model")
+	m.first = histogram("call_first_byte_seconds", "From the request to the first byte of the answer.", "surface", "model")
+	m.tokens = counter("tokens_total", "Tokens used; the kinds do not overlap.", "kind", "workflow", "model")
+	m.cost = counter("cost_usd_total", "Cost of calls whose price is known, in dollars.", "workflow", "model")
+	m.unpriced = counter("unpriced_calls_total", "Calls that used tokens and whose price is not known.", "workflow", "model")
 	m.models.Store(&map[string]bool{})
 	m.registry.MustRegister(m.calls, m.duration, m.first, m.tokens, m.cost, m.unpriced,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
@@ -155,13 +175,21 @@ func (m *Metrics) handle(key labels) *handles {
 
 // Gauge adds a number that is read when it is asked for: the journal's lag, the depth of a queue. read must be quick.
 func (m *Metrics) Gauge(name, help string, read func() float64) error {
-	return m.registry.Register(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: "airfield", Name: name, Help: help}, read))
+	if err := m.registry.Register(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: namespace, Name: name, Help: help}, read)); err != nil {
+		return err
+	}
+	m.describe("gauge", name, help)
+	return nil
 }
 
 // States adds a number for each of a few states that is read when it is asked for: ingest runs by state.
 func (m *Metrics) States(name, help string, states []string, read func() map[string]float64) error {
-	desc := prometheus.NewDesc("airfield_"+name, help, []string{"state"}, nil)
-	return m.registry.Register(stateCollector{desc: desc, states: slices.Clone(states), read: read})
+	desc := prometheus.NewDesc(namespace+"_"+name, help, []string{"state"}, nil)
+	if err := m.registry.Register(stateCollector{desc: desc, states: slices.Clone(states), read: read}); err != nil {
+		return err
+	}
+	m.describe("gauge", name, help, "state")
+	return nil
 }
 
 type stateCollector struct {

@@ -50,6 +50,14 @@ func TestCallsAreCounted(t *testing.T) {
 			t.Errorf("no %s", want)
 		}
 	}
+	for _, d := range m.Descriptions() {
+		if !strings.Contains(got, "# HELP "+d.Name+" "+d.Help+"\n# TYPE "+d.Name+" "+d.Kind+"\n") {
+			t.Errorf("%v is described otherwise than it is served", d)
+		}
+	}
+	if n := len(m.Descriptions()); n != 8 {
+		t.Errorf("%d figures are described, not 8", n)
+	}
 	if strings.Contains(got, "never-heard-of") || strings.Contains(got, "odd") {
 		t.Error("a label that is not bounded")
 	}

@@ -12,7 +12,6 @@ import (
 	"strings"
 
 	"airfield/internal/api"
-	"airfield/internal/caller"
 	"airfield/internal/fault"
 	"airfield/internal/gateway"
 	"airfield/internal/ingest"
@@ -31,37 +30,19 @@ type Door struct {
 	Log            *slog.Logger
 }
 
-// Handler returns the routes. All of them ask for a key.
-func (d *Door) Handler() http.Handler {
-	mux := http.NewServeMux()
-	model := func(surface llm.Surface) http.HandlerFunc {
-		return func(w http.ResponseWriter, r *http.Request) { d.model(w, r, surface) }
-	}
-	mux.HandleFunc("POST /v1/chat/completions", model(llm.ChatCompletions))
-	mux.HandleFunc("POST /v1/embeddings", model(llm.Embeddings))
-	mux.HandleFunc("GET /v1/models", d.handle(d.listModels))
-	mux.HandleFunc("GET /v1/models/{model...}", d.handle(d.getModel))
-	d.fileRoutes(mux)
-	d.storeRoutes(mux)
-	d.storeFileRoutes(mux)
-	mux.HandleFunc("POST /v1/answers", d.handle(d.answer))
-	mux.HandleFunc("/v1/", func(w http.ResponseWriter, r *http.Request) {
-		d.refuse(w, r, fault.New(fault.NotFound, "route_unknown", "there is no %s %s here", r.Method, r.URL.Path).Hinted("docs/reference/api.md lists what there is"))
-	})
-	return api.Guard(d.Authentication, d.refuse, []caller.Role{caller.Workflow, caller.Operator}, mux)
-}
-
 // model hands a call to the gateway. The raw body goes on; only the gateway looks into it.
-func (d *Door) model(w http.ResponseWriter, r *http.Request, surface llm.Surface) {
-	body, err := api.Body(w, r, d.MaxRequest)
-	if err == nil {
-		req := gateway.Request{Surface: surface, Body: body, User: header(r, "X-Airfield-User"), Session: header(r, "X-Airfield-Session")}
-		if req.Tags, err = parseTags(r.Header.Get("X-Airfield-Tags")); err == nil {
-			err = d.Gateway.Do(r.Context(), &req, w)
+func (d *Door) model(surface llm.Surface) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		body, err := api.Body(w, r, d.MaxRequest)
+		if err == nil {
+			req := gateway.Request{Surface: surface, Body: body, User: header(r, "X-Airfield-User"), Session: header(r, "X-Airfield-Session")}
+			if req.Tags, err = parseTags(r.Header.Get("X-Airfield-Tags")); err == nil {
+				err = d.Gateway.Do(r.Context(), &req, w)
+			}
 		}
-	}
-	if err != nil {
-		d.refuse(w, r, err)
+		if err != nil {
+			d.refuse(w, r, err)
+		}
 	}
 }
 
@@ -141,30 +122,9 @@ func decode(r *http.Request, into any) error {
 func (d *Door) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	api.LogInternal(d.Log, r, err)
 	f := fault.As(err)
-	body := map[string]any{"message": f.Text, "type": errorType(f.Kind), "code": f.Code, "param": nil}
-	if f.Hint != "" {
-		body["message"] = f.Text + " — " + f.Hint
-	}
-	if f.Field != "" {
-		body["param"] = f.Field
-	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(f.Kind.Status())
-	json.NewEncoder(w).Encode(map[string]any{"error": body})
-}
-
-func errorType(k fault.Kind) string {
-	switch k {
-	case fault.Unauthenticated:
-		return "authentication_error"
-	case fault.Denied:
-		return "permission_error"
-	case fault.Limited:
-		return "rate_limit_error"
-	case fault.Invalid, fault.NotFound, fault.Conflict, fault.TooLarge:
-		return "invalid_request_error"
-	}
-	return "server_error"
+	w.Write(gateway.ErrorBody(f))
 }
 
 // list is a page of the hosted API.

@@ -1,0 +1,27 @@
+package app
+
+import (
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"airfield/internal/observe"
+	"airfield/internal/telemetry"
+)
+
+func TestTheJournalsLagIsAmongTheFigures(t *testing.T) {
+	m := telemetry.NewMetrics()
+	if err := addFigures(m, func() observe.Lag {
+		return observe.Lag{Records: 3, Age: 1500 * time.Millisecond, Bytes: 20, Limit: 100}
+	}, func() map[string]float64 { return map[string]float64{"dead": 2} }); err != nil {
+		t.Fatal(err)
+	}
+	w := httptest.NewRecorder()
+	m.Handler().ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
+	for _, want := range []string{"journal_waiting_records 3", "journal_waiting_seconds 1.5", "journal_bytes 20", "journal_limit_bytes 100", `ingest_runs{state="dead"} 2`, `ingest_runs{state="waiting"} 0`} {
+		if !strings.Contains(w.Body.String(), "\nairfield_"+want+"\n") {
+			t.Errorf("no %s", want)
+		}
+	}
+}
