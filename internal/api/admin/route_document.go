@@ -25,7 +25,7 @@ type documentIn struct {
 }
 
 type listDocumentsIn struct {
-	nameIn
+	Name   string `path:"name" doc:"Name or id of the collection."`
 	State  string `query:"state" doc:"State of the newest version."`
 	Source string `query:"source"`
 	After  string `query:"after" doc:"Id of the last document of the page before."`
@@ -39,8 +39,8 @@ type versionsIn struct {
 }
 
 type chunksIn struct {
-	documentIn
-	Version int `query:"version" minimum:"0" doc:"0: the live one."`
+	ID      string `path:"id" doc:"Id of the document."`
+	Version int    `query:"version" minimum:"0" doc:"0: the live one."`
 }
 
 type deadIn struct {
@@ -63,7 +63,7 @@ type whyIn struct {
 }
 
 type sourceIn struct {
-	nameIn
+	Name   string `path:"name" doc:"Name or id of the collection."`
 	Source string `path:"source"`
 }
 
