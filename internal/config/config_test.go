@@ -193,6 +193,8 @@ func TestEveryKeyIsExplained(t *testing.T) {
 	}
 	if r := Reference(); !strings.Contains(r, "| `workflows.*.clearance` | access tier |") || !strings.Contains(r, "`collections.*.sources.*.folder`") {
 		t.Error("the reference lacks keys below chosen names")
+	} else if !strings.Contains(r, "| `collections.*.answer_model` | text | `builtin-answer` |") || !strings.Contains(r, "| `providers.*.timeouts.connect` | duration | `10s` |") {
+		t.Error("the reference lacks what entries are by default")
 	}
 }
 
