@@ -261,3 +261,15 @@ func TestAFileWithAnImpossibleNameFailsAlone(t *testing.T) {
 		t.Errorf("%d documents", n)
 	}
 }
+
+func TestADocumentThatBreaksOurOwnCodeIsADeadLetter(t *testing.T) {
+	h := open(t, dbtest.Open(t, dbtest.SQLite(t)), t.TempDir(), quick())
+	h.collection("docs")
+	h.embedder.fail = func([]string) error { panic("a secret in the text") }
+	h.start()
+	v := h.settled(h.upload("docs", "a.txt", "text", ingest.Metadata{}).VersionID, ingest.Dead)
+	if v.Run.ErrorCode != "internal" || strings.Contains(v.Run.Error, "secret") || !strings.Contains(v.Run.Error, v.Run.ID) {
+		t.Errorf("%+v", v.Run)
+	}
+	h.sound()
+}

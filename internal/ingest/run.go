@@ -98,8 +98,8 @@ func (p *Pipeline) claim(ctx context.Context, runID string) (*runRow, error) {
 		r = &runRow{ID: runID, lease: id.New("work")}
 		var state string
 		var due int64
-		err := tx.QueryRow(ctx, "SELECT kind, collection_id, document_id, version_id, state, step, priority, attempts, crashes, due_at, trace_id FROM runs WHERE id = ?"+tx.ForUpdate(), runID).
-			Scan(&r.Kind, &r.Collection, &r.Document, &r.Version, &state, &r.Step, &r.Priority, &r.Attempts, &r.Crashes, &due, &r.TraceID)
+		err := tx.QueryRow(ctx, "SELECT kind, collection_id, document_id, version_id, state, step, priority, attempts, crashes, due_at FROM runs WHERE id = ?"+tx.ForUpdate(), runID).
+			Scan(&r.Kind, &r.Collection, &r.Document, &r.Version, &state, &r.Step, &r.Priority, &r.Attempts, &r.Crashes, &due)
 		now := time.Now()
 		if db.IsNone(err) || (err == nil && (state != runWaiting || due > db.Micros(now))) {
 			r = nil
@@ -108,9 +108,7 @@ func (p *Pipeline) claim(ctx context.Context, runID string) (*runRow, error) {
 		if err != nil {
 			return err
 		}
-		if r.TraceID == "" {
-			r.TraceID = telemetry.Current(ctx).TraceID
-		}
+		r.TraceID = telemetry.Current(ctx).TraceID // of the latest try
 		if _, err := tx.Exec(ctx, "UPDATE runs SET state = ?, leased_by = ?, leased_until = ?, trace_id = ?, updated_at = ? WHERE id = ?",
 			runRunning, r.lease, db.Micros(now.Add(p.config.LeaseFor)), r.TraceID, db.Micros(now), r.ID); err != nil || r.Version == "" {
 			return err

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"time"
 
 	"github.com/klauspost/compress/zstd"
@@ -23,7 +24,13 @@ import (
 // name that a second try uses again.
 func (p *Pipeline) step(ctx context.Context, r *runRow) (err error) {
 	ctx, span := p.Tracer.Start(ctx, "ingest."+r.Step)
-	defer func() { span.Done(err) }()
+	defer func() {
+		// A document that breaks our own code is a dead letter like any other.
+		if broken := recover(); broken != nil {
+			err = fmt.Errorf("panic in the step %s: %v\n%s", r.Step, broken, debug.Stack())
+		}
+		span.Done(err)
+	}()
 	r.started = time.Now()
 	if r.Kind == kindPurge {
 		return p.purgeStep(ctx, r)
