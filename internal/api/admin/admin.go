@@ -81,7 +81,9 @@ func (d *Door) Handler() http.Handler {
 	mux := http.NewServeMux()
 	a := New(mux)
 	d.register(a)
-	d.streams(mux)
+	for _, s := range d.streams() {
+		mux.Handle(s.method+" "+s.path, d.stream(s.roles, s.handler))
+	}
 	mux.HandleFunc("/api/", func(w http.ResponseWriter, r *http.Request) {
 		api.WriteProblem(w, r, fault.New(fault.NotFound, "route_unknown", "there is no %s %s here", r.Method, r.URL.Path).Hinted("GET /api/openapi.json describes what there is"))
 	})
@@ -124,9 +126,13 @@ type route struct {
 	roles                     []caller.Role
 }
 
+func (r route) operation() huma.Operation {
+	return huma.Operation{Method: r.method, Path: r.path, OperationID: r.id, Summary: r.summary, Description: "Roles: " + roleText(r.roles) + ".", MaxBodyBytes: 1 << 20}
+}
+
 // add registers an operation that only callers with one of the roles may do.
 func add[In, Out any](a huma.API, log *slog.Logger, r route, fn func(ctx context.Context, in *In) (Out, error)) {
-	huma.Register(a, huma.Operation{Method: r.method, Path: r.path, OperationID: r.id, Summary: r.summary, Description: "Roles: " + roleText(r.roles) + ".", MaxBodyBytes: 1 << 20},
+	huma.Register(a, r.operation(),
 		func(ctx context.Context, in *In) (*body[Out], error) {
 			if who := caller.From(ctx); !who.Is(r.roles...) {
 				return nil, api.ProblemOf(fault.New(fault.Denied, "role_denied", "a key with the role %s may not do this", who.Role).Hinted("it needs one of: %s", roleText(r.roles)))

@@ -197,6 +197,9 @@ func (d *Door) register(a huma.API) {
 	d.registerRuns(a)
 	d.registerAccess(a)
 	d.registerCalls(a)
+	for _, s := range d.streams() {
+		s.describe(a)
+	}
 	add(a, d.Log, route{http.MethodGet, "/api/status", "status", "How the process and its parts are", readers}, func(ctx context.Context, _ *struct{}) (ServerStatus, error) {
 		return d.System.Status(ctx), nil
 	})

@@ -6,9 +6,12 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"reflect"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/danielgtaylor/huma/v2"
 
 	"airfield/internal/api"
 	"airfield/internal/caller"
@@ -16,14 +19,48 @@ import (
 	"airfield/internal/ingest"
 )
 
-// streams are the routes that carry files, which are not JSON and not held in memory.
-func (d *Door) streams(mux *http.ServeMux) {
-	mux.Handle("POST /api/collections/{name}/documents", d.stream(documents, d.upload))
-	mux.Handle("GET /api/documents/{id}/content", d.stream(documents, d.content))
-	mux.Handle("POST /api/backup", d.stream(adminsOnly, func(w http.ResponseWriter, r *http.Request) error {
-		w.Header().Set("Content-Type", "application/x-tar")
-		return d.System.Backup(r.Context(), w)
-	}))
+// streamRoute is an operation that carries a file, which is not JSON and not held in memory.
+type streamRoute struct {
+	route
+	parameters []*huma.Param
+	sends      string // media type of the request's body
+	returns    string // and of the answer's
+	handler    func(http.ResponseWriter, *http.Request) error
+}
+
+func (d *Door) streams() []streamRoute {
+	text := &huma.Schema{Type: huma.TypeString}
+	in := func(where, name, about string) *huma.Param {
+		return &huma.Param{Name: name, In: where, Description: about, Required: where == "path", Schema: text}
+	}
+	return []streamRoute{
+		{route{http.MethodPost, "/api/collections/{name}/documents", "upload", "Upload a document as the raw body", documents},
+			[]*huma.Param{in("path", "name", "Name or id of the collection."), {Name: "name", In: "query", Description: "Name of the file.", Required: true, Schema: text},
+				in("query", "key", "What identifies the document, by default its name: uploading it again makes a version."),
+				in("header", "airfield-metadata", "Its metadata as a JSON object.")},
+			"application/octet-stream", "application/json", d.upload},
+		{route{http.MethodGet, "/api/documents/{id}/content", "getContent", "A version's bytes as they came in", documents},
+			[]*huma.Param{in("path", "id", "Id of the document."), in("query", "version", "Its number; by default the live one.")},
+			"", "application/octet-stream", d.content},
+		{route{http.MethodPost, "/api/backup", "backup", "A consistent copy of the installation", adminsOnly}, nil, "", "application/x-tar", d.backup},
+	}
+}
+
+// describe adds an operation to the description of the API.
+func (s streamRoute) describe(a huma.API) {
+	media := func(t string) map[string]*huma.MediaType {
+		return map[string]*huma.MediaType{t: {Schema: &huma.Schema{Type: huma.TypeString, Format: "binary"}}}
+	}
+	op := s.operation()
+	op.Parameters, op.Responses = s.parameters, map[string]*huma.Response{"200": {Description: "OK", Content: media(s.returns)}}
+	if s.sends != "" {
+		op.RequestBody = &huma.RequestBody{Required: true, Content: media(s.sends)}
+	}
+	if s.returns == "application/json" {
+		receipt := a.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[ingest.Receipt](), true, "")
+		op.Responses = map[string]*huma.Response{"202": {Description: "Accepted", Content: map[string]*huma.MediaType{s.returns: {Schema: receipt}}}}
+	}
+	a.OpenAPI().AddOperation(&op)
 }
 
 const streamTime = 2 * time.Hour
@@ -61,6 +98,11 @@ func (s *started) Write(p []byte) (int, error) {
 }
 
 func (s *started) Unwrap() http.ResponseWriter { return s.ResponseWriter }
+
+func (d *Door) backup(w http.ResponseWriter, r *http.Request) error {
+	w.Header().Set("Content-Type", "application/x-tar")
+	return d.System.Backup(r.Context(), w)
+}
 
 // upload takes one file as the raw body: its name in the query, its metadata in the header airfield-metadata as JSON.
 func (d *Door) upload(w http.ResponseWriter, r *http.Request) error {

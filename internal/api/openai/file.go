@@ -14,14 +14,6 @@ import (
 	"airfield/internal/ingest"
 )
 
-func (d *Door) fileRoutes(mux *http.ServeMux) {
-	mux.HandleFunc("POST /v1/files", d.handle(d.createFile))
-	mux.HandleFunc("GET /v1/files", d.handle(d.listFiles))
-	mux.HandleFunc("GET /v1/files/{file}", d.handle(d.getFile))
-	mux.HandleFunc("DELETE /v1/files/{file}", d.handle(d.deleteFile))
-	mux.HandleFunc("GET /v1/files/{file}/content", d.fileContent)
-}
-
 // uploadTime is how long an upload or a download may take.
 const uploadTime = 30 * time.Minute
 

@@ -8,15 +8,6 @@ import (
 	"airfield/internal/ingest"
 )
 
-func (d *Door) storeRoutes(mux *http.ServeMux) {
-	mux.HandleFunc("POST /v1/vector_stores", d.handle(d.createStore))
-	mux.HandleFunc("GET /v1/vector_stores", d.handle(d.listStores))
-	mux.HandleFunc("GET /v1/vector_stores/{store}", d.handle(d.getStore))
-	mux.HandleFunc("POST /v1/vector_stores/{store}", d.handle(d.updateStore))
-	mux.HandleFunc("DELETE /v1/vector_stores/{store}", d.handle(d.deleteStore))
-	mux.HandleFunc("POST /v1/vector_stores/{store}/search", d.handle(d.search))
-}
-
 // chunking is the hosted API's word for how documents are cut.
 type chunking struct {
 	Type   string `json:"type"`

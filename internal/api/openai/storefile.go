@@ -10,19 +10,6 @@ import (
 	"airfield/internal/ingest"
 )
 
-func (d *Door) storeFileRoutes(mux *http.ServeMux) {
-	mux.HandleFunc("POST /v1/vector_stores/{store}/files", d.handle(d.attachFile))
-	mux.HandleFunc("GET /v1/vector_stores/{store}/files", d.handle(d.listStoreFiles))
-	mux.HandleFunc("GET /v1/vector_stores/{store}/files/{file}", d.handle(d.getStoreFile))
-	mux.HandleFunc("POST /v1/vector_stores/{store}/files/{file}", d.handle(d.updateStoreFile))
-	mux.HandleFunc("DELETE /v1/vector_stores/{store}/files/{file}", d.handle(d.detachFile))
-	mux.HandleFunc("GET /v1/vector_stores/{store}/files/{file}/content", d.handle(d.storeFileContent))
-	mux.HandleFunc("POST /v1/vector_stores/{store}/file_batches", d.handle(d.createBatch))
-	mux.HandleFunc("GET /v1/vector_stores/{store}/file_batches/{batch}", d.handle(d.getBatch))
-	mux.HandleFunc("POST /v1/vector_stores/{store}/file_batches/{batch}/cancel", d.handle(d.cancelBatch))
-	mux.HandleFunc("GET /v1/vector_stores/{store}/file_batches/{batch}/files", d.handle(d.listBatchFiles))
-}
-
 // pollHeader tells the SDKs' createAndPoll how soon to ask again; without it they wait five seconds.
 func pollHeader(w http.ResponseWriter) { w.Header().Set("openai-poll-after-ms", "100") }
 
