@@ -76,7 +76,7 @@ func (p *Pipeline) CreateFile(ctx context.Context, n NewFile) (File, error) {
 		return p.Audit.Record(ctx, tx, access.Entry{Action: "file.create", Target: f.ID, Detail: map[string]any{"name": f.Name, "sha256": f.SHA256, "bytes": f.Bytes}})
 	})
 	if err != nil {
-		p.drop(ctx, fileKey(f.ID))
+		p.dropUnnamed(ctx, "files", f.ID, fileKey(f.ID))
 		return File{}, err
 	}
 	return f, nil

@@ -95,11 +95,26 @@ func (p *Pipeline) UploadAll(ctx context.Context, collection string, uploads []U
 		receipts, err = p.acceptAll(ctx, c.ID, files)
 	}
 	for i, f := range files {
-		if f.err == nil && (err != nil || receipts[i].VersionID != f.version) {
+		switch {
+		case f.err != nil:
+		case err != nil:
+			p.dropUnnamed(ctx, "versions", f.version, originalKey(f.version))
+		case receipts[i].VersionID != f.version:
 			p.drop(ctx, originalKey(f.version))
 		}
 	}
 	return receipts, err
+}
+
+// dropUnnamed removes the bytes of a transaction that failed. A commit whose answer was lost may have succeeded all the
+// same: where that cannot be ruled out the bytes stay, and the sweep decides.
+func (p *Pipeline) dropUnnamed(ctx context.Context, table, rowID, key string) {
+	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), 5*time.Second, errors.New("the database took too long"))
+	defer cancel()
+	var n int
+	if err := p.DB.QueryRow(ctx, "SELECT COUNT(*) FROM "+table+" WHERE id = ?", rowID).Scan(&n); err == nil && n == 0 {
+		p.drop(ctx, key)
+	}
 }
 
 // acceptAll writes down everything that was staged, in one transaction.
