@@ -30,7 +30,7 @@ sdk: build ## the official openai package from npm against the real binary
 check: fmt vet lint generated test ## everything CI does
 
 fmt:
-	@out=$$(gofmt -l cmd internal test examples); if [ -n "$$out" ]; then echo "not formatted:"; echo "$$out"; exit 1; fi
+	@out=$$(gofmt -l cmd internal docs test examples); if [ -n "$$out" ]; then echo "not formatted:"; echo "$$out"; exit 1; fi
 
 vet:
 	go vet ./...
