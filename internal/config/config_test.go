@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/goccy/go-yaml"
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"airfield/internal/caller"
@@ -157,7 +158,8 @@ func TestDiffSaysWhatChangedAndHidesSecrets(t *testing.T) {
 	}
 }
 
-func TestTheSchemaAcceptsTheFileAndRefusesUnknownKeys(t *testing.T) {
+func compiledSchema(t *testing.T) *jsonschema.Schema {
+	t.Helper()
 	raw, err := json.Marshal(Schema())
 	if err != nil {
 		t.Fatal(err)
@@ -174,6 +176,44 @@ func TestTheSchemaAcceptsTheFileAndRefusesUnknownKeys(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return schema
+}
+
+func TestTheExampleIsGoodAndShowsEverySection(t *testing.T) {
+	const path = "../../airfield.example.yaml"
+	t.Setenv("OPENAI_API_KEY", "x")
+	t.Setenv("GPU_KEY", "x")
+	if _, warnings, err := Load(path); err != nil || len(warnings) > 0 {
+		t.Fatalf("%v %v", err, warnings)
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var tree map[string]any
+	if err := yaml.Unmarshal(text, &tree); err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range Fields(Default()) {
+		if _, ok := tree[f.Path[0]]; !ok {
+			t.Errorf("it does not show %s", f.Path[0])
+		}
+	}
+	asJSON, err := json.Marshal(tree)
+	if err != nil {
+		t.Fatal(err)
+	}
+	doc, err := jsonschema.UnmarshalJSON(strings.NewReader(string(asJSON)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := compiledSchema(t).Validate(doc); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestTheSchemaAcceptsTheFileAndRefusesUnknownKeys(t *testing.T) {
+	schema := compiledSchema(t)
 	good := map[string]any{"environment": "dev", "workflows": map[string]any{"a": map[string]any{"clearance": "public"}}, "access": map[string]any{"key_cache": "90s"}}
 	if err := schema.Validate(good); err != nil {
 		t.Error(err)
