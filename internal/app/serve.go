@@ -10,6 +10,7 @@ import (
 	"maps"
 	"net"
 	"net/http"
+	"net/http/pprof"
 	"os"
 	"slices"
 	"sync"
@@ -142,9 +143,19 @@ func (s *server) handler(auth api.Authenticate) http.Handler {
 		mux.Handle("GET /assets/", page.Handler())
 	}
 	mux.Handle("GET /metrics", api.Guard(auth, api.WriteProblem, []caller.Role{caller.Viewer, caller.Operator, caller.Auditor}, p.metrics.Handler()))
+	mux.Handle("GET /debug/pprof/", api.Guard(auth, api.WriteProblem, nil, profiles()))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "ok\n") })
 	mux.HandleFunc("GET /readyz", s.readyz)
 	return api.Recover(s.log, mux)
+}
+
+// profiles are Go's own, for those who want to know where the time and the memory go.
+func profiles() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("/debug/pprof/", pprof.Index)
+	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
+	return mux
 }
 
 // recoverRuns gives the runs of a process that died back at once. Only an embedded installation may: the data folder is
