@@ -12,6 +12,7 @@ import (
 	"airfield/internal/gateway"
 	"airfield/internal/ingest"
 	"airfield/internal/money"
+	"airfield/internal/secret"
 )
 
 // Schema is the JSON Schema (2020-12) of airfield.yaml, for editors.
@@ -109,6 +110,9 @@ func plain(v reflect.Value) any {
 	if t, ok := v.Interface().(interface{ MarshalText() ([]byte, error) }); ok {
 		text, _ := t.MarshalText()
 		return string(text)
+	}
+	if s, ok := v.Interface().(string); ok && secret.InURL(s) {
+		return secret.RedactURL(s)
 	}
 	return v.Interface()
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"airfield/internal/fault"
+	"airfield/internal/secret"
 )
 
 // DB is an open database. Reads go to a pool; writes go through Tx, one at a time on SQLite.
@@ -33,7 +34,8 @@ type Querier interface {
 
 // Config is the part of airfield.yaml that this package owns.
 type Config struct {
-	URL            string        `yaml:"url" json:"url" doc:"sqlite:PATH, or postgres://USER@HOST/DATABASE with the password in env:PGPASSWORD or a passfile."`
+	URL            string        `yaml:"url" json:"url" doc:"sqlite:PATH, or postgres://USER@HOST/DATABASE."`
+	Password       secret.Value  `yaml:"password" json:"password" doc:"PostgreSQL's password, env:NAME or file:PATH; without it PGPASSWORD or a passfile is used."`
 	MaxConnections int           `yaml:"max_connections" json:"max_connections" doc:"Connections to PostgreSQL at the most, or readers of SQLite."`
 	Timeout        time.Duration `yaml:"timeout" json:"timeout" doc:"How long a connection or a lock is waited for."`
 }
@@ -45,13 +47,16 @@ func Default() Config { return Config{MaxConnections: 8, Timeout: 10 * time.Seco
 func (c Config) Check() (warnings []string, err error) {
 	switch {
 	case c.URL != "" && engineOf(c.URL) == "":
-		return nil, fmt.Errorf("url: %q is neither sqlite:PATH nor postgres://…", redact(c.URL))
+		return nil, fmt.Errorf("url: %q is neither sqlite:PATH nor postgres://…", secret.RedactURL(c.URL))
 	case c.MaxConnections < 2:
 		return nil, fmt.Errorf("max_connections: at least 2, not %d", c.MaxConnections)
 	case c.Timeout < time.Second:
 		return nil, fmt.Errorf("timeout: at least 1s, not %s", c.Timeout)
 	}
-	return nil, nil
+	if secret.InURL(c.URL) {
+		warnings = append(warnings, "url: holds a password: it belongs in password, as env:NAME or file:PATH, which never print")
+	}
+	return warnings, nil
 }
 
 // Open connects and brings the schema up to date. A database that is away is an unavailable fault.
@@ -81,11 +86,11 @@ func open(ctx context.Context, c Config, log *slog.Logger, version int64) (*DB, 
 	defer cancel()
 	if err := d.write.PingContext(ctx); err != nil {
 		d.Close()
-		return nil, fault.New(fault.Unavailable, "database_away", "the database at %s does not answer: %w", redact(c.URL), err)
+		return nil, fault.New(fault.Unavailable, "database_away", "the database at %s does not answer: %w", secret.RedactURL(c.URL), err)
 	}
 	if err := d.migrate(ctx, version); err != nil {
 		d.Close()
-		return nil, fmt.Errorf("bring the schema of %s up to date: %w", redact(c.URL), err)
+		return nil, fmt.Errorf("bring the schema of %s up to date: %w", secret.RedactURL(c.URL), err)
 	}
 	return d, nil
 }

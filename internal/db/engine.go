@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"net/url"
 	"strconv"
 	"strings"
 
@@ -31,15 +30,6 @@ func engineOf(u string) Engine {
 		return Postgres
 	}
 	return ""
-}
-
-// redact leaves out what must not print.
-func redact(u string) string {
-	parsed, err := url.Parse(u)
-	if err != nil {
-		return "(an address that cannot be read)"
-	}
-	return parsed.Redacted()
 }
 
 // bind turns ? into $1, $2 … for PostgreSQL, leaving quoted text alone.

@@ -19,6 +19,7 @@ import (
 	_ "modernc.org/sqlite" // the driver "sqlite"
 
 	"airfield/internal/fault"
+	"airfield/internal/secret"
 )
 
 //go:embed migrations/*.sql
@@ -57,7 +58,14 @@ func sqliteDSN(path, lock string, pragmas []string) string {
 func openPostgres(c Config) (*DB, error) {
 	config, err := pgxpool.ParseConfig(c.URL)
 	if err != nil {
-		return nil, fault.New(fault.Invalid, "database_url", "the address of the database cannot be read: %w", err)
+		return nil, fault.New(fault.Invalid, "database_url", "database.url %s is not an address of PostgreSQL", secret.RedactURL(c.URL)).
+			Hinted("postgres://USER@HOST/DATABASE; what is special in a name is written %%XX")
+	}
+	switch {
+	case !c.Password.Empty():
+		config.ConnConfig.Password = c.Password.Reveal()
+	case c.Password.Ref() != "":
+		return nil, fault.New(fault.Invalid, "database_password", "database.password: %s is not set or empty", c.Password.Ref())
 	}
 	config.MaxConns = int32(c.MaxConnections)
 	config.MaxConnIdleTime = 5 * time.Minute
