@@ -5,6 +5,7 @@ package ingest
 
 import (
 	"log/slog"
+	"time"
 
 	"airfield/internal/bucket"
 	"airfield/internal/db"
@@ -30,6 +31,7 @@ type Parts struct {
 type Pipeline struct {
 	config Config
 	Parts
+	alone time.Time // when Recover said that no other process is at work; zero where one may be
 }
 
 // New makes a pipeline; nothing runs before Register and the queue's Run.

@@ -5,15 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"strings"
 	"time"
 
 	"airfield/internal/db"
 )
 
-// Recover frees every lease: only where no other process can be at work, at an embedded start. Dead workers' runs go
-// on at once instead of when their leases end.
+// Recover frees every lease: only where no other process can be at work, at an embedded start and before anything else.
+// Dead workers' runs go on at once instead of when their leases end, and the first sweep removes what they left.
 func (p *Pipeline) Recover(ctx context.Context) error {
+	p.alone = time.Now()
 	return p.free(asSystem(ctx), db.Micros(time.Now().Add(100*p.config.LeaseFor)))
 }
 
@@ -133,48 +133,4 @@ func (p *Pipeline) dropOldVersions(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-// dropOrphans removes objects whose row never came to be: the process died between the bytes and the transaction. Ids
-// sort by time, so that only what was made since the last look, and long enough ago, is listed.
-func (p *Pipeline) dropOrphans(ctx context.Context, prefix, table string, now time.Time) error {
-	const age = 24 * time.Hour // far longer than a batch of uploads is on its way
-	setting := "ingest.orphans." + table
-	var after string
-	if err := p.DB.QueryRow(ctx, "SELECT value FROM settings WHERE name = ?", setting).Scan(&after); err != nil && !db.IsNone(err) {
-		return err
-	}
-	start := after
-	for {
-		objects, err := p.Bucket.List(ctx, prefix, after, sweepBatch)
-		if err != nil {
-			return fmt.Errorf("look for bytes that no row names: %w", err)
-		}
-		done := len(objects) < sweepBatch
-		for _, o := range objects {
-			if now.Sub(o.Modified) < age {
-				done = true
-				break
-			}
-			owner, _, _ := strings.Cut(strings.TrimPrefix(o.Key, prefix), "/")
-			var n int
-			if err := p.DB.QueryRow(ctx, "SELECT COUNT(*) FROM "+table+" WHERE id = ?", owner).Scan(&n); err != nil {
-				return err
-			}
-			if n == 0 {
-				if _, err := p.Bucket.Purge(ctx, o.Key, ""); err != nil {
-					return err
-				}
-			}
-			after = o.Key
-		}
-		if done {
-			break
-		}
-	}
-	if after == start {
-		return nil
-	}
-	_, err := p.DB.Exec(ctx, "INSERT INTO settings (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value", setting, after)
-	return err
 }

@@ -55,6 +55,24 @@ func TestTheSweepRemovesOldBytesAndOnlyThose(t *testing.T) {
 	})
 }
 
+func TestBytesThatADeadProcessLeftGoAfterTheStart(t *testing.T) {
+	h := open(t, dbtest.Open(t, dbtest.SQLite(t)), t.TempDir(), quick())
+	put := func(key string) {
+		t.Helper()
+		_, err := h.bucket.Put(system(), key, strings.NewReader("nobody's"), bucket.PutOptions{})
+		must(t, err)
+	}
+	put("versions/ver_00000000000000000000000000/original")
+	must(t, h.Recover(system()))
+	put("versions/ver_00000000000000000000000001/original") // on its way in: its row comes next
+	must(t, h.Sweep(system()))
+	objects, err := h.bucket.List(system(), "", "", 100)
+	must(t, err)
+	if len(objects) != 1 || objects[0].Key != "versions/ver_00000000000000000000000001/original" {
+		t.Errorf("%+v", objects)
+	}
+}
+
 func TestSync(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		h := open(t, d, t.TempDir(), quick())
