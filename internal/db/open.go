@@ -34,7 +34,7 @@ func openSQLite(c Config) (*DB, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, fmt.Errorf("create the database's folder: %w", err)
 	}
-	pragmas := []string{"busy_timeout(" + strconv.FormatInt(c.Timeout.Milliseconds(), 10) + ")", "journal_mode(WAL)", "synchronous(NORMAL)", "foreign_keys(ON)", "cache_size(-8000)"}
+	pragmas := []string{"busy_timeout(" + strconv.FormatInt(c.Timeout.Milliseconds(), 10) + ")", "journal_mode(WAL)", "synchronous(NORMAL)", "foreign_keys(ON)", "cache_size(-8000)", "secure_delete(ON)"}
 	write, err := sql.Open("sqlite", sqliteDSN(path, "immediate", pragmas))
 	if err != nil {
 		return nil, err

@@ -263,6 +263,8 @@ func (x *index) CatchUp(ctx context.Context, collectionID string) error {
 	return rows.Err()
 }
 
+func (x *index) Compacted(string, time.Time) bool { return true }
+
 func (x *index) Count(ctx context.Context, _, documentID string) (int, error) {
 	x.mu.Lock()
 	defer x.mu.Unlock()

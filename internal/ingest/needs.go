@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"context"
+	"time"
 
 	"airfield/internal/access"
 	"airfield/internal/db"
@@ -18,6 +19,8 @@ type Embedder interface {
 type Searchable interface {
 	CatchUp(ctx context.Context, collectionID string) error
 	Count(ctx context.Context, collectionID, documentID string) (int, error)
+	// Compacted reports whether what the index had let go of by a moment is off the disk too; if not, it will be soon.
+	Compacted(collectionID string, by time.Time) bool
 }
 
 // Extractor reads a file's blocks; extract.Extractor satisfies it.

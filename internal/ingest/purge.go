@@ -184,6 +184,18 @@ func (p *Pipeline) advanceCounted(ctx context.Context, r *runRow, next string) e
 	return p.advance(ctx, r, next, counts, nil)
 }
 
+// offDisk waits for the index to have rewritten the files that held what it let go of in its step of this run.
+func (p *Pipeline) offDisk(ctx context.Context, r *runRow) error {
+	var ended int64
+	if err := p.DB.QueryRow(ctx, "SELECT ended_at FROM run_steps WHERE run_id = ? AND step = ?", r.ID, purgeIndex).Scan(&ended); err != nil {
+		return err
+	}
+	if !p.Index.Compacted(r.Collection, db.Time(ended)) {
+		return fault.New(fault.Unavailable, "index_rewriting", "the index's files are being rewritten without what was deleted")
+	}
+	return nil
+}
+
 // prove counts what is left in every store and writes the proof, to the run and to the audit log.
 func (p *Pipeline) prove(ctx context.Context, r *runRow) error {
 	documents, err := p.doomed(ctx, r)
@@ -201,6 +213,9 @@ func (p *Pipeline) prove(ctx context.Context, r *runRow) error {
 		}
 	}
 	proof.Removed["documents"] = int64(len(documents))
+	if err := p.offDisk(ctx, r); err != nil {
+		return err
+	}
 	if proof.Left["index_entries"], err = p.indexed(ctx, r, documents); err != nil {
 		return err
 	}

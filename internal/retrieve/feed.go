@@ -27,8 +27,10 @@ type Feed struct {
 
 	mu      sync.Mutex
 	flights map[string]*flight
-	closed  bool
-	running sync.WaitGroup
+
+	compactions map[string]compaction
+	closed      bool
+	running     sync.WaitGroup
 }
 
 // flight is a catch-up under way.
@@ -41,7 +43,7 @@ var errClosed = fault.New(fault.Unavailable, "stopping", "the server is stopping
 
 // NewFeed makes a feed; Close ends what it has under way.
 func NewFeed(config Config, database *db.DB, idx index.Index, log *slog.Logger) *Feed {
-	f := &Feed{config: config, db: database, index: idx, log: log.With("part", "retrieve"), wake: make(chan struct{}, 1), flights: map[string]*flight{}}
+	f := &Feed{config: config, db: database, index: idx, log: log.With("part", "retrieve"), wake: make(chan struct{}, 1), flights: map[string]*flight{}, compactions: map[string]compaction{}}
 	f.ctx, f.stop = context.WithCancel(context.Background())
 	return f
 }

@@ -43,6 +43,9 @@ func (f *Feed) Run(ctx context.Context) error {
 		for _, id := range ids {
 			report(id, f.catchUpFor(ctx, id))
 		}
+		for _, id := range f.due() {
+			report("compaction of "+id, f.compact(ctx, id))
+		}
 		if time.Since(swept) > sweepEvery {
 			report("dropped ones", f.sweep(ctx))
 			swept = time.Now()

@@ -64,6 +64,7 @@ func (p *place) Embed(_ context.Context, _ string, texts []string) ([][]float32,
 
 func (p *place) CatchUp(context.Context, string) error              { return nil }
 func (p *place) Count(context.Context, string, string) (int, error) { return 0, nil }
+func (p *place) Compacted(string, time.Time) bool                   { return true }
 
 var system = caller.With(context.Background(), &caller.Caller{Role: caller.System, KeyName: "test", Clearance: caller.Restricted})
 
