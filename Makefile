@@ -6,7 +6,7 @@ VERSION      ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo
 LDFLAGS      := -s -w -X airfield/internal/cli.version=$(VERSION)
 TOOL         := go tool -modfile=tools/go.mod
 
-.PHONY: help build demo test sdk check fmt vet lint generate generated bench quality soak clean
+.PHONY: help build demo test sdk check fmt vet lint generate generated bench quality clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -17,11 +17,8 @@ build: ## build bin/airfield
 demo: build ## documents in, cited answers out, with calls, costs and a trace
 	bin/airfield demo
 
-test: build servers sdk ## every test, on every engine; installs the servers it needs
-	AIRFIELD_REQUIRE_SERVERS=1 go test -timeout 12m ./...
-
-servers: ## install the servers that tests need into .servers (Debian)
-	scripts/postgres.sh
+test: sdk ## every test, on every engine; installs the servers it needs (PostgreSQL: on Debian)
+	AIRFIELD_REQUIRE_SERVERS=1 scripts/postgres.sh run go test -timeout 14m ./...
 
 sdk: build ## the official openai package from npm against the real binary
 	cd test/sdk && npm ci --no-audit --no-fund --silent

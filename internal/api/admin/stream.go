@@ -13,6 +13,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"airfield/internal/access"
 	"airfield/internal/api"
 	"airfield/internal/caller"
 	"airfield/internal/fault"
@@ -147,6 +148,9 @@ func (d *Door) content(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	defer content.Close()
+	if err := d.Audit.Note(r.Context(), access.Entry{Action: "document.read", Target: r.PathValue("id"), Detail: map[string]any{"version": version.Number}}); err != nil {
+		return err
+	}
 	h := w.Header()
 	h.Set("Content-Type", "application/octet-stream")
 	h.Set("Content-Disposition", "attachment; filename*=UTF-8''"+url.PathEscape(version.Name))
