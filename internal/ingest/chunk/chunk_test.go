@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"unicode"
 
 	"airfield/internal/id"
 )
@@ -44,16 +43,6 @@ func (w words) sentences(n int) []string {
 }
 
 func (w words) paragraph(n int) string { return strings.Join(w.sentences(n), " ") }
-
-// kept is the text without spaces.
-func kept(text string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsSpace(r) {
-			return -1
-		}
-		return r
-	}, text)
-}
 
 // checkWhole fails unless every character is in exactly one chunk, in order, and every chunk is what it says it is.
 func checkWhole(t *testing.T, cfg Config, blocks []Block, chunks []Chunk) {

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"log/slog"
 	"os"
+	"runtime"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -57,6 +58,7 @@ func runChild(mode string) int {
 		for {
 			held = append(held, bytes.Repeat([]byte{1}, 8<<20))
 			time.Sleep(2 * time.Millisecond)
+			runtime.KeepAlive(held)
 		}
 	case "babble":
 		os.Stdout.Write(bytes.Repeat([]byte{0xff}, 64))
