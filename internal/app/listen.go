@@ -61,7 +61,7 @@ type certificate struct {
 func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.current != nil && time.Since(c.checked) < 10*time.Second {
+	if c.current != nil && time.Since(c.checked) < time.Second {
 		return c.current, nil
 	}
 	c.checked = time.Now()
@@ -69,8 +69,11 @@ func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	if err == nil && c.current != nil && stat.ModTime().Equal(c.changed) {
 		return c.current, nil
 	}
-	pair, loadErr := tls.LoadX509KeyPair(c.certificate, c.key)
-	if err = errors.Join(err, loadErr); err != nil {
+	var pair tls.Certificate
+	if err == nil {
+		pair, err = tls.LoadX509KeyPair(c.certificate, c.key)
+	}
+	if err != nil {
 		if c.current != nil {
 			return c.current, nil // a renewal in progress: the old one serves on
 		}

@@ -10,12 +10,14 @@ import (
 	"net/http"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"airfield/internal/config"
 	"airfield/internal/db"
 	"airfield/internal/fault"
 	"airfield/internal/gateway"
+	"airfield/internal/secret"
 )
 
 // Reached is what became of reaching one thing that the configuration names.
@@ -37,7 +39,7 @@ func Reach(ctx context.Context, c *config.Config) []Reached {
 			f := fault.As(err)
 			r.Detail = f.Text
 			if f.Kind == fault.Internal || f.Err != nil {
-				r.Detail = err.Error()
+				r.Detail = oneLine(err.Error())
 			}
 		}
 		all = append(all, r)
@@ -54,7 +56,7 @@ func Reach(ctx context.Context, c *config.Config) []Reached {
 		note("data folder", "", lockErr)
 	}
 
-	note("database", "", waitAtMost(ctx, reachTime, func(ctx context.Context) error {
+	note("database", secret.RedactURL(c.Database.URL), waitAtMost(ctx, reachTime, func(ctx context.Context) error {
 		database, err := db.Open(ctx, c.Database, log)
 		if err != nil {
 			return err
@@ -100,8 +102,20 @@ func Reach(ctx context.Context, c *config.Config) []Reached {
 	return all
 }
 
+// oneLine joins the lines of an error, each once: a driver that tried twice says everything twice.
+func oneLine(text string) string {
+	lines := strings.Split(text, "\n")
+	for i := range lines {
+		lines[i] = strings.TrimSpace(lines[i])
+	}
+	return strings.Join(slices.Compact(lines), " ")
+}
+
 // reachProvider lists a provider's models, which every OpenAI-compatible endpoint offers and which costs nothing.
 func reachProvider(ctx context.Context, c gateway.ProviderConfig) (string, error) {
+	if c.APIKey.Empty() && c.APIKey.Ref() != "" {
+		return "", fault.New(fault.Invalid, "provider_key", "the key %s is not set or empty", c.APIKey.Ref())
+	}
 	ctx, cancel := context.WithTimeout(ctx, reachTime)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.BaseURL+"/models", nil)

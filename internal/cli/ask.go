@@ -52,7 +52,7 @@ func askCommand(env *environment) *cobra.Command {
 				return err
 			}
 			if !a.Found {
-				return fault.New(fault.NotFound, "answer_not_found", "the documents hold no answer to that (%s)", a.Reason)
+				return told{fault.New(fault.NotFound, "answer_not_found", "the documents hold no answer to that (%s)", a.Reason)}
 			}
 			return nil
 		},

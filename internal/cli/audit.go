@@ -21,6 +21,9 @@ func auditCommand(env *environment) *cobra.Command {
 		Use: "audit", Short: "Read the audit log, and prove that it is whole", Args: cobra.NoArgs,
 		Example: "  airfield audit --action key.\n  airfield audit verify\n  airfield audit head",
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := notNegative("since", since); err != nil {
+				return err
+			}
 			c, err := env.connect()
 			if err != nil {
 				return err

@@ -12,7 +12,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"airfield/internal/app"
-	"airfield/internal/config"
 	"airfield/internal/fault"
 )
 
@@ -82,7 +81,7 @@ func restoreCommand(env *environment) *cobra.Command {
 server may be running on them. Keys, documents, calls and the audit log are as they were; the index is made again at the start.`,
 		Example: "  airfield restore airfield-2026-03-01.tar --config new/airfield.yaml",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, _, err := config.Load(env.configPath())
+			c, _, err := env.load()
 			if err != nil {
 				return err
 			}
@@ -109,7 +108,7 @@ func journalCommand(env *environment) *cobra.Command {
 		Long:    "DIR is the folder journal of the replica's data folder. Each call is brought in exactly once, however often this is run. A journal that a living process holds is refused.",
 		Example: "  airfield journal drain /mnt/old-replica/data/journal --config airfield.yaml",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, _, err := config.Load(env.configPath())
+			c, _, err := env.load()
 			if err != nil {
 				return err
 			}

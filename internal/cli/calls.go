@@ -26,6 +26,9 @@ func callsCommand(env *environment) *cobra.Command {
 		Use: "calls", Short: "List calls with their tokens, cost and outcome", Args: cobra.NoArgs,
 		Example: "  airfield calls --since 1h --outcome error\n  airfield calls --follow\n  airfield calls show call_…",
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := notNegative("since", f.since); err != nil {
+				return err
+			}
 			c, err := env.connect()
 			if err != nil {
 				return err
@@ -204,7 +207,11 @@ func (e *environment) trace(t admin.Trace) {
 				branch, next = "└─ ", "   "
 			}
 			name := indent + branch + printable(n.Name)
-			e.printf("%s%s %9s  %s\n", name, strings.Repeat(" ", max(1, 44-len([]rune(name)))), brief(time.Duration(n.DurationMS*1e6)), e.colour(text.Faint, printable(details(n))))
+			e.printf("%s%s %9s", name, strings.Repeat(" ", max(1, 44-len([]rune(name)))), brief(time.Duration(n.DurationMS*1e6)))
+			if more := details(n); more != "" {
+				e.printf("  %s", e.colour(text.Faint, printable(more)))
+			}
+			e.printf("\n")
 			walk(n.Children, indent+next)
 		}
 	}
@@ -218,7 +225,9 @@ func details(n admin.Node) string {
 		parts = append(parts, "ERROR "+n.Error)
 	}
 	for _, name := range sortedKeys(n.Attributes) {
-		parts = append(parts, name+"="+n.Attributes[name])
+		if value := n.Attributes[name]; value != "" {
+			parts = append(parts, name+"="+value)
+		}
 	}
 	return strings.Join(parts, " ")
 }

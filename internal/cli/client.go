@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -28,19 +29,30 @@ type client struct {
 
 // configPath is the file that commands use when they are not told: that of this folder.
 func (e *environment) configPath() string {
-	if e.config != "" {
-		return e.config
+	return cmp.Or(e.config, os.Getenv("AIRFIELD_CONFIG"), "airfield.yaml")
+}
+
+// load reads the file that commands work on.
+func (e *environment) load() (*config.Config, []string, error) {
+	c, warnings, err := config.Load(e.configPath())
+	if errors.Is(err, os.ErrNotExist) {
+		err = fault.New(fault.NotFound, "config_missing", "there is no %s", e.configPath()).Hinted("airfield init writes one; --config names another")
 	}
-	return "airfield.yaml"
+	return c, warnings, err
+}
+
+// quoted is a path as a shell reads it.
+func quoted(path string) string {
+	if strings.ContainsAny(path, " \t\"'$`\\&|;<>()*?[]#~!{}") {
+		return "'" + strings.ReplaceAll(path, "'", `'\''`) + "'"
+	}
+	return path
 }
 
 // connect finds the server: by --url and AIRFIELD_KEY, or by what the server on this folder's airfield.yaml left for
 // its commands.
 func (e *environment) connect() (*client, error) {
-	c := &client{base: strings.TrimRight(e.url, "/"), key: os.Getenv("AIRFIELD_KEY"), http: &http.Client{Transport: &http.Transport{ResponseHeaderTimeout: 2 * time.Minute}}}
-	if e.key != "" {
-		c.key = e.key
-	}
+	c := &client{base: strings.TrimRight(cmp.Or(e.url, os.Getenv("AIRFIELD_URL")), "/"), key: os.Getenv("AIRFIELD_KEY"), http: &http.Client{Transport: &http.Transport{ResponseHeaderTimeout: 2 * time.Minute}}}
 	if c.base != "" {
 		if c.key == "" {
 			return nil, fault.New(fault.Unauthenticated, "key_missing", "there is no key for %s", c.base).Hinted("set AIRFIELD_KEY")
@@ -63,7 +75,7 @@ func (e *environment) connect() (*client, error) {
 	}
 	local, err := app.ReadLocal(loaded.Data)
 	if err != nil {
-		return nil, fault.New(fault.Unavailable, "server_away", "no server runs on %s", path).Hinted("start it: airfield serve --config %s", path)
+		return nil, fault.New(fault.Unavailable, "server_away", "no server runs on %s", path).Hinted("start it: airfield serve --config %s", quoted(path))
 	}
 	c.base = local.URL
 	if c.key == "" {
@@ -137,6 +149,9 @@ func problem(res *http.Response) error {
 		if k.Status() == res.StatusCode {
 			f.Kind = k
 		}
+	}
+	if res.StatusCode == http.StatusUnprocessableEntity {
+		f.Kind = fault.Invalid
 	}
 	var p api.Problem
 	var o struct {

@@ -17,15 +17,15 @@ func configCommand(env *environment) *cobra.Command {
 		Example: "  airfield config --diff\n  airfield config schema > airfield.schema.json",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, _, err := config.Load(env.configPath())
+			c, _, err := env.load()
 			if err != nil {
 				return err
 			}
-			base := config.Default()
+			base := config.Baseline(c)
 			if all {
-				base = config.Config{}
+				base = &config.Config{}
 			}
-			differences := config.Diff(&base, c)
+			differences := config.Diff(base, c)
 			return env.show(differences, func() {
 				for _, d := range differences {
 					if diff {

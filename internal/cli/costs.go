@@ -20,6 +20,9 @@ func costsCommand(env *environment) *cobra.Command {
 		Long:    "Sums whole hours, by default those of this month. A call whose price is not known is counted as unpriced, never as free.",
 		Example: "  airfield costs --by business_unit\n  airfield costs --by model --since 24h",
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := notNegative("since", since); err != nil {
+				return err
+			}
 			c, err := env.connect()
 			if err != nil {
 				return err

@@ -70,7 +70,11 @@ func listCommand(env *environment) *cobra.Command {
 				for _, d := range docs {
 					rows = append(rows, []any{d.ID, d.SourceKey, fmt.Sprintf("v%d %s", d.Newest.Number, d.Newest.State), d.Tier.String(), d.Type, short(d.Title, 40)})
 				}
-				env.table([]string{"DOCUMENT", "FILE", "VERSION", "TIER", "TYPE", "TITLE"}, rows, "there is no such document")
+				empty := "there is no document yet: airfield ingest FILE puts one in"
+				if state != "" {
+					empty = "there is no such document"
+				}
+				env.table([]string{"DOCUMENT", "FILE", "VERSION", "TIER", "TYPE", "TITLE"}, rows, empty)
 			})
 		},
 	}

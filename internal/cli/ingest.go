@@ -38,6 +38,9 @@ new version, or nothing where nothing changed. A sidecar FILE.meta.yaml beside a
 		Example: "  airfield ingest --collection handbook policies/*.pdf\n  airfield ingest --tier confidential --type contract contracts/\n  airfield ingest status\n  airfield ingest why contracts/a.pdf",
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := notNegative("wait", u.wait); err != nil {
+				return err
+			}
 			c, err := env.connect()
 			if err != nil {
 				return err
@@ -159,6 +162,21 @@ type outcome struct {
 	ingest.Receipt
 	State string `json:"state"`
 	Error string `json:"error,omitempty"`
+}
+
+// change says what an upload was to the document.
+func (o outcome) change() string {
+	switch o.Change {
+	case ingest.Created:
+		return "new"
+	case ingest.Changed:
+		return fmt.Sprintf("new version %d", o.Number)
+	case ingest.Described:
+		return fmt.Sprintf("metadata of version %d", o.Number)
+	case ingest.Unchanged:
+		return fmt.Sprintf("none, is version %d", o.Number)
+	}
+	return "none"
 }
 
 func (e *environment) ingest(ctx context.Context, c *client, args []string, u uploads) error {
@@ -310,11 +328,7 @@ func (e *environment) report(results []outcome) error {
 	err := e.show(results, func() {
 		var rows [][]any
 		for _, r := range results {
-			what := r.Change
-			if r.Number > 0 {
-				what = fmt.Sprintf("%s, version %d", r.Change, r.Number)
-			}
-			rows = append(rows, []any{r.File, r.State, what, size(r.Bytes), r.DocumentID})
+			rows = append(rows, []any{r.File, r.State, r.change(), size(r.Bytes), r.DocumentID})
 		}
 		e.table([]string{"FILE", "STATE", "CHANGE", "SIZE", "DOCUMENT"}, rows, "nothing was uploaded")
 		for _, r := range results {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -52,6 +53,9 @@ Where OPENAI_API_KEY is set, or an Ollama answers on this machine, the file has 
 }
 
 func (e *environment) init(ctx context.Context, dir string, with initial, force bool) error {
+	if _, _, err := net.SplitHostPort(with.Listen); err != nil {
+		return usage("--listen is an address and a port, such as 127.0.0.1:8080, not %q", with.Listen)
+	}
 	path := filepath.Join(dir, "airfield.yaml")
 	if _, err := os.Stat(path); err == nil && !force {
 		return fault.New(fault.Conflict, "config_exists", "%s is there already", path).Hinted("choose another folder, or give --force to write it anew")
@@ -91,7 +95,7 @@ func (e *environment) init(ctx context.Context, dir string, with initial, force 
 			e.printf("the data folder has keys already; airfield keys create makes more\n")
 			return
 		}
-		e.printf("\nTwo keys, shown this once:\n  admin          %s\n  workflow pilot %s\n\nStart:\n  airfield serve --config %s\n\n", keys.Admin, keys.Workflow, path)
+		e.printf("\nTwo keys, shown this once:\n  admin          %s\n  workflow pilot %s\n\nStart:\n  airfield serve --config %s\n\n", keys.Admin, keys.Workflow, quoted(path))
 		e.printf("Drop documents into %s; then, from %s:\n  airfield ask \"…\"\n", filepath.Join(dir, "documents"), dir)
 		snippets.Execute(e.out, map[string]string{"URL": result.URL, "Key": keys.Workflow})
 		if with.OpenAI {

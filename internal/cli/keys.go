@@ -71,6 +71,9 @@ func keysCreateCommand(env *environment) *cobra.Command {
 					n.Name = n.Workflow
 				}
 			}
+			if err := notNegative("expires", expires); err != nil {
+				return err
+			}
 			if expires > 0 {
 				at := time.Now().Add(expires)
 				n.ExpiresAt = &at

@@ -7,8 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
+	"io/fs"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -33,13 +34,25 @@ type environment struct {
 	json     bool
 	config   string
 	url      string
-	key      string
 }
 
 // usageError is a mistake in how a command was called.
 type usageError struct{ error }
 
 func usage(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
+
+// told is an error that the command's output has told already; only the exit code is left to say.
+type told struct{ error }
+
+func (t told) Unwrap() error { return t.error }
+
+// notNegative refuses durations that would otherwise mean nothing.
+func notNegative(flag string, d time.Duration) error {
+	if d < 0 {
+		return usage("--%s must not be negative: %s", flag, d)
+	}
+	return nil
+}
 
 // Run carries out one command line and returns the process's exit code.
 func Run(ctx context.Context, args []string, in io.Reader, out, errs io.Writer) int {
@@ -53,7 +66,10 @@ func Run(ctx context.Context, args []string, in io.Reader, out, errs io.Writer) 
 	if err == nil {
 		return exitOK
 	}
-	env.fail(err)
+	var silent told
+	if !errors.As(err, &silent) {
+		env.fail(err)
+	}
 	return exitCode(err)
 }
 
@@ -82,19 +98,30 @@ func (e *environment) fail(err error) {
 	var f *fault.Fault
 	if errors.As(err, &f) {
 		text := f.Text
-		if f.Field != "" {
+		if f.Field != "" && !strings.Contains(text, f.Field) {
 			text = f.Field + ": " + text
 		}
 		if f.Err != nil && f.Kind != fault.Unauthenticated {
-			text += ": " + f.Err.Error()
+			text += ": " + reason(f.Err)
 		}
-		fmt.Fprintln(e.err, "airfield:", text)
+		fmt.Fprintln(e.err, "airfield:", strings.ReplaceAll(text, "\n", "\n  "))
 		if f.Hint != "" {
 			fmt.Fprintln(e.err, "  →", f.Hint)
 		}
 		return
 	}
+	if errors.Is(err, context.Canceled) {
+		err = errors.New("interrupted")
+	}
 	fmt.Fprintln(e.err, "airfield:", strings.ReplaceAll(err.Error(), "\n", "\n  "))
+}
+
+// reason is a cause without the path and the system call that the text before it has said.
+func reason(err error) string {
+	if path := (*fs.PathError)(nil); errors.As(err, &path) && err == error(path) {
+		return path.Err.Error()
+	}
+	return err.Error()
 }
 
 func newRoot(env *environment) *cobra.Command {
@@ -119,10 +146,42 @@ Exit codes: 0 done · 1 failed · 2 called wrongly or bad input · 3 not found �
 	})
 	flags := root.PersistentFlags()
 	flags.BoolVar(&env.json, "json", false, "print JSON instead of text")
-	flags.StringVar(&env.config, "config", os.Getenv("AIRFIELD_CONFIG"), "path of airfield.yaml (default: ./airfield.yaml; or AIRFIELD_CONFIG)")
-	flags.StringVar(&env.url, "url", os.Getenv("AIRFIELD_URL"), "address of the server (default: that of airfield.yaml; or AIRFIELD_URL)")
+	flags.StringVar(&env.config, "config", "", "path of airfield.yaml (default: AIRFIELD_CONFIG, or ./airfield.yaml)")
+	flags.StringVar(&env.url, "url", "", "address of the server (default: AIRFIELD_URL, or what airfield.yaml says)")
 	for _, add := range commands {
 		root.AddCommand(add(env))
 	}
+	root.InitDefaultCompletionCmd()
+	strict(root)
 	return root
+}
+
+// strict makes every command refuse what it does not take as a mistake in the call, and a command that only has others
+// below it show them.
+func strict(cmd *cobra.Command) {
+	takes := cmd.Args
+	if cmd.HasSubCommands() && cmd.RunE == nil {
+		takes, cmd.RunE = cobra.NoArgs, func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+	}
+	cmd.Args = func(cmd *cobra.Command, args []string) error {
+		if takes == nil {
+			return nil
+		}
+		err := takes(cmd, args)
+		switch {
+		case err == nil:
+			return nil
+		case !cmd.HasSubCommands(), len(args) == 0:
+			return usage("%w\nusage: %s\nsee: %s --help", err, cmd.UseLine(), cmd.CommandPath())
+		}
+		cmd.SuggestionsMinimumDistance = 2
+		text := fmt.Sprintf("there is no command %q", cmd.CommandPath()+" "+args[0])
+		if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+			text += fmt.Sprintf("; did you mean %q?", cmd.CommandPath()+" "+near[0])
+		}
+		return usage("%s\nsee: %s --help", text, cmd.CommandPath())
+	}
+	for _, below := range cmd.Commands() {
+		strict(below)
+	}
 }

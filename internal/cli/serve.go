@@ -9,7 +9,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"airfield/internal/app"
-	"airfield/internal/config"
 	"airfield/internal/fault"
 	"airfield/internal/ingest/extract"
 )
@@ -26,7 +25,8 @@ SIGHUP, or a change of the file, loads the configuration again: all of it or non
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			path := env.configPath()
 			if _, err := os.Stat(path); os.IsNotExist(err) {
-				return fault.New(fault.NotFound, "config_missing", "there is no %s", path).Hinted("airfield init writes one")
+				_, _, err := env.load()
+				return err
 			}
 			return app.Serve(cmd.Context(), app.Options{ConfigPath: path, Role: role, Version: Version(), Log: env.err, Hangup: hangups(cmd.Context())})
 		},
@@ -52,7 +52,7 @@ func checkCommand(env *environment) *cobra.Command {
 		Example: "  airfield check --config my-pilot/airfield.yaml",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, warnings, err := config.Load(env.configPath())
+			c, warnings, err := env.load()
 			if err != nil {
 				return err
 			}

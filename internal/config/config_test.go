@@ -255,3 +255,35 @@ func FuzzParse(f *testing.F) {
 		parse("airfield.yaml", []byte(text), nil)
 	})
 }
+
+func TestAVariableOfNoKeyIsToldUnlessItIsSomebodyElses(t *testing.T) {
+	_, warnings, err := parseText(t, "", "AIRFIELD_SERVER_LISSTEN=x", "AIRFIELD_PORT_8080_TCP=tcp://10.0.0.1", "AIRFIELD_SERVER_LISTEN=127.0.0.1:9000", "AIRFIELD_URL=x")
+	if err != nil || len(warnings) != 1 || !strings.Contains(warnings[0], "AIRFIELD_SERVER_LISSTEN") {
+		t.Errorf("warnings %v, error %v", warnings, err)
+	}
+}
+
+func TestTheBaselineLeavesOutWhatACollectionHasByDefault(t *testing.T) {
+	c, _, err := parseText(t, "collections:\n  handbook:\n    keep_versions: 9\n    sources: {papers: {folder: docs}}\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var keys []string
+	for _, d := range Diff(Baseline(c), c) {
+		keys = append(keys, d.Key)
+	}
+	if got := strings.Join(keys, " "); got != "bucket.url collections.handbook.keep_versions collections.handbook.sources.papers.folder data database.url" {
+		t.Error(got)
+	}
+}
+
+func TestAPasswordInTheAddressIsNotShown(t *testing.T) {
+	c, warnings, err := parseText(t, "database: {url: \"postgres://u:hunter2@h/d\"}\n")
+	if err != nil || len(warnings) != 1 || !strings.HasPrefix(warnings[0], "database.url: ") {
+		t.Fatalf("warnings %v, error %v", warnings, err)
+	}
+	text, _ := json.Marshal(Diff(Baseline(c), c))
+	if strings.Contains(string(text)+warnings[0], "hunter2") || !strings.Contains(string(text), "postgres://u:xxxxx@h/d") {
+		t.Error(string(text))
+	}
+}

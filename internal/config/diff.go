@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/goccy/go-yaml"
+
+	"airfield/internal/ingest"
 )
 
 // Difference is one key whose value is not the other configuration's.
@@ -33,6 +35,21 @@ func inline(v any) string {
 		return fmt.Sprint(v)
 	}
 	return strings.TrimSpace(string(text))
+}
+
+// Baseline is what c would be if every entry of it were there and said nothing: what Diff leaves out is as by default.
+func Baseline(c *Config) *Config {
+	base := Default()
+	base.Collections = map[string]Collection{}
+	for name, collection := range c.Collections {
+		plain := Collection{ingest.DefaultCollection()}
+		plain.Sources = map[string]ingest.SourceConfig{}
+		for source := range collection.Sources {
+			plain.Sources[source] = ingest.SourceConfig{}
+		}
+		base.Collections[name] = plain
+	}
+	return &base
 }
 
 // Diff lists what b says that a does not, key by key. Secrets appear by their reference only.
@@ -74,7 +91,7 @@ func flatten(path string, v reflect.Value, into map[string]any) {
 	case leaf(v.Type()):
 		if value := plain(v); value != nil {
 			into[path] = value
-		} else if v.Kind() == reflect.Bool || v.CanInt() {
+		} else if v.Kind() == reflect.Bool || v.CanInt() && !reflect.PointerTo(v.Type()).Implements(textType) {
 			into[path] = v.Interface()
 		}
 	case v.Kind() == reflect.Struct:

@@ -3,9 +3,11 @@ package config
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -85,8 +87,9 @@ func variable(f Field) string {
 	return "AIRFIELD_" + strings.ToUpper(strings.Join(f.Path, "_"))
 }
 
-// override applies the environment. Only keys outside of lists and maps can be overridden.
-func override(target any, environ []string) error {
+// override applies the environment. Only keys outside of lists and maps can be overridden. A variable that begins like
+// one of a section's keys and is none is worth a warning.
+func override(target any, environ []string) (warnings []string, err error) {
 	given := map[string]string{}
 	for _, kv := range environ {
 		if name, value, ok := strings.Cut(kv, "="); ok && strings.HasPrefix(name, "AIRFIELD_") && !clientVariables[name] {
@@ -94,8 +97,13 @@ func override(target any, environ []string) error {
 		}
 	}
 	var problems Problems
+	var sections []string
 	for _, f := range Fields(reflect.ValueOf(target).Elem().Interface()) {
 		value, ok := given[variable(f)]
+		delete(given, variable(f))
+		if len(f.Path) == 1 && f.Type.Kind() == reflect.Struct {
+			sections = append(sections, variable(f)+"_")
+		}
 		if !ok || !leaf(f.Type) || !f.Value.IsValid() {
 			continue
 		}
@@ -104,9 +112,14 @@ func override(target any, environ []string) error {
 		}
 	}
 	if len(problems) > 0 {
-		return problems
+		return nil, problems
 	}
-	return nil
+	for _, name := range slices.Sorted(maps.Keys(given)) {
+		if slices.ContainsFunc(sections, func(s string) bool { return strings.HasPrefix(name, s) }) {
+			warnings = append(warnings, "the environment variable "+name+" is of no key, and does nothing")
+		}
+	}
+	return warnings, nil
 }
 
 func settable(v reflect.Value, path []string) reflect.Value {
@@ -207,7 +220,8 @@ func parse(path string, text []byte, environ []string) (*Config, []string, error
 	if err := decodeStrict(path, text, &c); err != nil {
 		return nil, nil, err
 	}
-	if err := override(&c, environ); err != nil {
+	warnings, err := override(&c, environ)
+	if err != nil {
 		return nil, nil, err
 	}
 	dir, err := filepath.Abs(filepath.Dir(path))
@@ -218,7 +232,8 @@ func parse(path string, text []byte, environ []string) (*Config, []string, error
 		return nil, nil, Problems{{File: path, Text: err.Error()}}
 	}
 	c.resolvePaths(dir)
-	warnings, err := c.Check()
+	checked, err := c.Check()
+	warnings = append(warnings, checked...)
 	if err != nil {
 		return nil, warnings, locate(path, text, err)
 	}

@@ -1,0 +1,119 @@
+package script
+
+import (
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// client takes every certificate: what a server shows is looked at with serving.
+var client = &http.Client{Timeout: patience, Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
+
+// request sends a request and prints the status, some headers and the body:
+//
+//	http [-k KEY] [-h 'Name: value'] [-size BYTES] METHOD URL [BODY|@FILE]
+func request(ts *testscript.TestScript, neg bool, args []string) {
+	header := http.Header{}
+	size := int64(0)
+	for len(args) > 1 && strings.HasPrefix(args[0], "-") {
+		switch args[0] {
+		case "-k":
+			header.Set("Authorization", "Bearer "+args[1])
+		case "-h":
+			name, value, _ := strings.Cut(args[1], ":")
+			header.Add(name, strings.TrimSpace(value))
+		case "-size":
+			n, err := strconv.ParseInt(args[1], 10, 64)
+			ts.Check(err)
+			size = n
+		default:
+			ts.Fatalf("there is no %s", args[0])
+		}
+		args = args[2:]
+	}
+	refuseNot(ts, neg, 2, args, "http [-k KEY] [-h HEADER] [-size BYTES] METHOD URL [BODY|@FILE]")
+	var body io.Reader
+	if len(args) > 2 {
+		text := args[2]
+		if name, ok := strings.CutPrefix(text, "@"); ok {
+			text = ts.ReadFile(name)
+		}
+		body = strings.NewReader(text)
+		if header.Get("Content-Type") == "" {
+			header.Set("Content-Type", "application/json")
+		}
+	}
+	if size > 0 {
+		body = io.LimitReader(letters{}, size)
+	}
+	req, err := http.NewRequest(args[0], args[1], body)
+	ts.Check(err)
+	if size > 0 {
+		req.ContentLength = size
+	}
+	req.Header = header
+	res, err := client.Do(req)
+	ts.Check(err)
+	defer res.Body.Close()
+	text, err := io.ReadAll(res.Body)
+	ts.Check(err)
+	fmt.Fprintln(ts.Stdout(), res.Status)
+	for _, name := range []string{"Content-Type", "Allow", "Www-Authenticate", "X-Airfield-Call-Id", "X-Airfield-Cost-Usd", "Traceparent"} {
+		if v := res.Header.Get(name); v != "" {
+			fmt.Fprintf(ts.Stdout(), "%s: %s\n", name, v)
+		}
+	}
+	fmt.Fprintf(ts.Stdout(), "\n%s\n", strings.TrimRight(string(text), "\n"))
+}
+
+// letters is a body without an end.
+type letters struct{}
+
+func (letters) Read(p []byte) (int, error) {
+	for i := range p {
+		p[i] = 'a'
+	}
+	return len(p), nil
+}
+
+func listen(ts *testscript.TestScript) net.Listener {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	ts.Check(err)
+	ts.Defer(func() { l.Close() })
+	return l
+}
+
+// serving waits until a server shows a certificate with a name: serving URL NAME
+func serving(ts *testscript.TestScript, neg bool, args []string) {
+	refuseNot(ts, neg, 2, args, "serving URL NAME")
+	seen := ""
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+		conn, err := tls.Dial("tcp", strings.TrimPrefix(args[0], "https://"), &tls.Config{InsecureSkipVerify: true})
+		if err != nil {
+			ts.Fatalf("%v", err)
+		}
+		seen = conn.ConnectionState().PeerCertificates[0].Subject.CommonName
+		conn.Close()
+		if seen == args[1] {
+			return
+		}
+	}
+	ts.Fatalf("the certificate is of %s, not of %s", seen, args[1])
+}
+
+// certificate makes a self-signed pair: certificate NAME CERT KEY
+func certificate(ts *testscript.TestScript, neg bool, args []string) {
+	refuseNot(ts, neg, 3, args, "certificate NAME CERT KEY")
+	cert, key, err := selfSigned(args[0])
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[2]), key, 0o600))
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), cert, 0o644))
+}
