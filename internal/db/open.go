@@ -2,7 +2,6 @@ package db
 
 import (
 	"context"
-	"database/sql"
 	"embed"
 	"fmt"
 	"io/fs"
@@ -16,7 +15,6 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
-	_ "modernc.org/sqlite" // the driver "sqlite"
 
 	"airfield/internal/fault"
 	"airfield/internal/secret"
@@ -35,12 +33,12 @@ func openSQLite(c Config) (*DB, error) {
 		return nil, fmt.Errorf("create the database's folder: %w", err)
 	}
 	pragmas := []string{"busy_timeout(" + strconv.FormatInt(c.Timeout.Milliseconds(), 10) + ")", "journal_mode(WAL)", "synchronous(NORMAL)", "foreign_keys(ON)", "cache_size(-8000)", "secure_delete(ON)"}
-	write, err := sql.Open("sqlite", sqliteDSN(path, "immediate", pragmas))
+	write, err := openCached(sqliteDSN(path, "immediate", pragmas))
 	if err != nil {
 		return nil, err
 	}
 	write.SetMaxOpenConns(1)
-	read, err := sql.Open("sqlite", sqliteDSN(path, "deferred", append(pragmas, "query_only(ON)")))
+	read, err := openCached(sqliteDSN(path, "deferred", append(pragmas, "query_only(ON)")))
 	if err != nil {
 		write.Close()
 		return nil, err
