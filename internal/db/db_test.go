@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"airfield/internal/fault"
 )
 
 func TestPlaceholders(t *testing.T) {
@@ -32,6 +34,24 @@ func TestAPasswordIsNotPrinted(t *testing.T) {
 				t.Errorf("%s: %v", address, err)
 			}
 		}
+	}
+}
+
+func TestAReaderIsToldThatTheDatabaseIsAway(t *testing.T) {
+	c := Default()
+	c.URL = "postgres://u@127.0.0.1:1/d"
+	d, err := openPostgres(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	var n int
+	err = d.QueryRow(t.Context(), "SELECT 1").Scan(&n)
+	if !fault.Is(err, fault.Unavailable) {
+		t.Errorf("a row: %v", err)
+	}
+	if _, err = d.Query(t.Context(), "SELECT 1"); !fault.Is(err, fault.Unavailable) {
+		t.Errorf("rows: %v", err)
 	}
 }
 

@@ -2,6 +2,8 @@ package db
 
 import (
 	"context"
+	"database/sql"
+	"database/sql/driver"
 	"embed"
 	"fmt"
 	"io/fs"
@@ -72,8 +74,17 @@ func openPostgres(c Config) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	shared := stdlib.OpenDBFromPool(pool)
+	shared := sql.OpenDB(reached{stdlib.GetPoolConnector(pool)})
+	shared.SetMaxIdleConns(0) // the pool keeps them
 	return &DB{engine: Postgres, write: shared, read: shared, pool: pool}, nil
+}
+
+// reached says of a PostgreSQL that cannot be reached that it is away, to readers as well as to writers.
+type reached struct{ driver.Connector }
+
+func (r reached) Connect(ctx context.Context) (driver.Conn, error) {
+	c, err := r.Connector.Connect(ctx)
+	return c, Postgres.classify(err)
 }
 
 // latest is the schema of this binary.
