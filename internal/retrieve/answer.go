@@ -46,18 +46,19 @@ type Citation struct {
 
 // Answer is a cited answer, or the refusal with Found false.
 type Answer struct {
-	Text       string      `json:"text"`
-	Found      bool        `json:"found"`
-	Reason     string      `json:"reason,omitempty"` // why nothing was found: no_passages, not_answered, not_cited
-	Citations  []Citation  `json:"citations"`
-	Model      string      `json:"model,omitempty"` // empty where no model was asked
-	Extractive bool        `json:"extractive"`      // made of sentences of the documents, by no language model
-	CallID     string      `json:"call_id,omitempty"`
-	TraceID    string      `json:"trace_id"`
-	Usage      llm.Usage   `json:"usage"`
-	Cost       money.Nanos `json:"-"`
-	Priced     bool        `json:"priced"`
-	Passages   []Passage   `json:"-"` // what the model was shown, in the order of n
+	Text        string      `json:"text"`
+	Found       bool        `json:"found"`
+	Reason      string      `json:"reason,omitempty"` // why nothing was found: no_passages, not_answered, not_cited
+	Citations   []Citation  `json:"citations"`
+	Model       string      `json:"model,omitempty"` // empty where no model was asked
+	Extractive  bool        `json:"extractive"`      // made of sentences of the documents, by no language model
+	CallID      string      `json:"call_id,omitempty"`
+	TraceID     string      `json:"trace_id"`
+	Traceparent string      `json:"-"` // of the answer's own span, for the caller
+	Usage       llm.Usage   `json:"usage"`
+	Cost        money.Nanos `json:"-"`
+	Priced      bool        `json:"priced"`
+	Passages    []Passage   `json:"-"` // what the model was shown, in the order of n
 }
 
 // Reasons of an answer that was not found.
@@ -85,7 +86,7 @@ func (r *Retriever) Answer(ctx context.Context, a Ask) (out Answer, err error) {
 	if len(a.Question) > maxQuestion {
 		return out, fault.New(fault.TooLarge, "question_too_large", "the question has %d bytes, at most %d are read", len(a.Question), maxQuestion).At("question")
 	}
-	out = Answer{Text: Refusal, Reason: NoPassages, Citations: []Citation{}, TraceID: span.TraceID}
+	out = Answer{Text: Refusal, Reason: NoPassages, Citations: []Citation{}, TraceID: span.TraceID, Traceparent: span.Traceparent()}
 	found, err := r.Search(ctx, Request{Collections: a.Collections, Query: a.Question, Limit: limit, Filter: a.Filter})
 	if err != nil {
 		return out, err

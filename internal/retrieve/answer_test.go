@@ -32,7 +32,7 @@ func TestAnAnswerStandsOnItsCitationsOrIsNone(t *testing.T) {
 			if a.Text != c.text || a.Reason != c.reason || a.Found != (c.reason == "") || a.Found != (len(a.Citations) > 0) {
 				t.Errorf("%s: %+v", c.name, a)
 			}
-			if a.Model != "chosen" || a.CallID != "call_1" || !a.Extractive || !a.Priced || a.TraceID == "" {
+			if a.Model != "chosen" || a.CallID != "call_1" || !a.Extractive || !a.Priced || !strings.Contains(a.Traceparent, a.TraceID) || a.TraceID == "" {
 				t.Errorf("%s: %+v", c.name, a)
 			}
 		}

@@ -58,11 +58,12 @@ type Passage struct {
 
 // Result is what a search found, best first.
 type Result struct {
-	Passages []Passage `json:"passages"`
-	TraceID  string    `json:"trace_id"`
-	Dropped  int       `json:"dropped,omitempty"`  // hits of the index that the database did not confirm
-	Behind   bool      `json:"behind,omitempty"`   // the index had not taken in every change when it was asked
-	Degraded string    `json:"degraded,omitempty"` // "keyword": the query could not be embedded, the passages are found by keywords
+	Passages    []Passage `json:"passages"`
+	TraceID     string    `json:"trace_id"`
+	Traceparent string    `json:"-"`                  // of the search's own span, for the caller
+	Dropped     int       `json:"dropped,omitempty"`  // hits of the index that the database did not confirm
+	Behind      bool      `json:"behind,omitempty"`   // the index had not taken in every change when it was asked
+	Degraded    string    `json:"degraded,omitempty"` // "keyword": the query could not be embedded, the passages are found by keywords
 }
 
 const (
@@ -74,7 +75,7 @@ const (
 func (r *Retriever) Search(ctx context.Context, q Request) (out Result, err error) {
 	ctx, span := r.Tracer.Start(ctx, "retrieve.search")
 	defer func() { span.Done(err) }()
-	out.TraceID = span.TraceID
+	out.TraceID, out.Traceparent = span.TraceID, span.Traceparent()
 	if q, err = r.complete(q); err != nil {
 		return out, err
 	}

@@ -49,7 +49,7 @@ def main(collection, question):
     print(answer["text"])
     for citation in answer["citations"]:
         print(f"  [{citation['n']}] {place(citation)}\n      “{citation['quote']}”")
-    print(f"  {answer.get('model', 'no model asked')}, ${answer['cost_usd']}, trace {headers['X-Airfield-Trace-Id']}")
+    print(f"  {answer.get('model', 'no model asked')}, ${answer['cost_usd']}, trace {answer['trace_id']}")
     return 0 if answer["found"] else 3
 
 

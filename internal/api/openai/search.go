@@ -55,9 +55,7 @@ func (d *Door) search(w http.ResponseWriter, r *http.Request) (any, error) {
 		if err != nil {
 			return nil, err
 		}
-		if result.TraceID != "" {
-			w.Header().Set("X-Airfield-Trace-Id", result.TraceID)
-		}
+		w.Header().Set("Traceparent", result.Traceparent)
 		found = merge(found, result.Passages)
 	}
 	if q.Max > 0 && len(found) > q.Max {
@@ -145,7 +143,7 @@ func (d *Door) answer(w http.ResponseWriter, r *http.Request) (any, error) {
 	}
 	h.Set("X-Airfield-Cost-Usd", a.Cost.Decimal())
 	h.Set("X-Airfield-Priced", strconv.FormatBool(a.Priced))
-	h.Set("X-Airfield-Trace-Id", a.TraceID)
+	h.Set("Traceparent", a.Traceparent)
 	if a.Citations == nil {
 		a.Citations = []retrieve.Citation{}
 	}
