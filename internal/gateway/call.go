@@ -47,7 +47,7 @@ func (c *call) run(w http.ResponseWriter) error {
 	if c.asked, err = decode(c.req.Surface, c.req.Body); err != nil {
 		return c.refuse(err)
 	}
-	c.row.Model, c.row.Stream = c.asked.model, c.asked.stream
+	c.row.Model, c.row.Stream = clip(c.asked.model, maxModelName), c.asked.stream
 	if err = c.route(c.g.table.Load()); err != nil {
 		return c.refuse(err)
 	}
@@ -100,10 +100,11 @@ func (c *call) admit() error {
 	c.serveFrom(c.candidates[0])
 	expected := llm.Usage{Input: c.asked.inputTokens(c.req.Body), Source: llm.Estimated}
 	if c.req.Surface == llm.ChatCompletions {
-		expected.Output = c.asked.choices * expectedOutput
+		each := int64(expectedOutput)
 		if c.asked.maxTokens > 0 {
-			expected.Output = c.asked.choices * c.asked.maxTokens
+			each = min(c.asked.maxTokens, mostExpected)
 		}
+		expected.Output = min(min(c.asked.choices, mostExpected)*each, mostExpected)
 	}
 	c.charge(expected)
 	if err := c.g.records.Admit(&c.row); err != nil {
@@ -117,8 +118,11 @@ func (c *call) admit() error {
 	return nil
 }
 
-// expectedOutput is what an answer without a bound is written down with at admission.
-const expectedOutput = 1000
+const (
+	expectedOutput = 1000      // tokens that an answer without a bound is written down with at admission
+	mostExpected   = 100 << 20 // tokens that any call is, however many it asks for: no model has an answer so long
+	maxModelName   = 256       // bytes of it in the row: callers may name what they like
+)
 
 func (c *call) serveFrom(d *deployment) {
 	c.served = d

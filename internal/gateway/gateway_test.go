@@ -117,6 +117,18 @@ func TestWhatCannotBeServedIsRefusedAndWrittenDown(t *testing.T) {
 	}
 }
 
+func TestARowIsBoundedWhateverIsAskedFor(t *testing.T) {
+	w := newWorld(t, jsonAnswer(whole))
+	w.chat(t, `{"model":"`+strings.Repeat("long", 10_000)+`"}`)
+	if row := w.log.last(t, 1); len(row.Model) > 300 || len(row.Error) > 600 {
+		t.Errorf("the model takes %d bytes of the row, the error %d", len(row.Model), len(row.Error))
+	}
+	w.chat(t, `{"model":"chat","messages":[],"n":9223372036854775807,"max_tokens":9223372036854775807}`)
+	if admitted := w.log.admitted[len(w.log.admitted)-1]; admitted.Usage.Output <= 0 || admitted.Usage.Output > 1<<30 || admitted.Cost < 0 {
+		t.Errorf("admitted with %+v for %d", admitted.Usage, admitted.Cost)
+	}
+}
+
 func TestNothingIsSentWhenTheCallCannotBeWrittenDown(t *testing.T) {
 	w := newWorld(t, func(http.ResponseWriter, *http.Request) { t.Error("something was sent upstream") })
 	w.log.admitErr = errors.New("disk full")

@@ -56,13 +56,11 @@ func (u Usage) Completion() int64 { return u.Output + u.Reasoning }
 // Total is every token.
 func (u Usage) Total() int64 { return u.Prompt() + u.Completion() }
 
-// Add returns the sum; the weaker source of the two stands for both.
+// Add returns the sum, saturating; the weaker source of the two stands for both.
 func (u Usage) Add(v Usage) Usage {
-	u.Input += v.Input
-	u.CacheRead += v.CacheRead
-	u.CacheWrite += v.CacheWrite
-	u.Output += v.Output
-	u.Reasoning += v.Reasoning
+	add := func(a, b int64) int64 { return int64(money.Nanos(a).Add(money.Nanos(b))) }
+	u.Input, u.CacheRead, u.CacheWrite = add(u.Input, v.Input), add(u.CacheRead, v.CacheRead), add(u.CacheWrite, v.CacheWrite)
+	u.Output, u.Reasoning = add(u.Output, v.Output), add(u.Reasoning, v.Reasoning)
 	if u.Source == "" || v.Source == Estimated || (v.Source == Counted && u.Source == Reported) {
 		u.Source = v.Source
 	}

@@ -94,8 +94,15 @@ func (d *decoder) text() string {
 	}
 	s := d.rest[:n]
 	d.rest = d.rest[n:]
-	return storable(s)
+	return storable(s[:min(len(s), maxText)])
 }
+
+// Bounds of what a row keeps of a text. Callers and providers choose some of them, and PostgreSQL refuses a key of more
+// than some kilobytes.
+const (
+	maxText  = 4096
+	maxModel = 256
+)
 
 // storable replaces what PostgreSQL cannot keep in a text.
 func storable(s string) string {
@@ -152,6 +159,7 @@ func (d *decoder) call(c *llm.Call) {
 	c.Tags = d.texts()
 	c.Surface = llm.Surface(d.text())
 	c.Model = d.text()
+	c.Model = storable(c.Model[:min(len(c.Model), maxModel)])
 	c.Deployment = d.text()
 	c.Provider = d.text()
 	c.Upstream = d.text()

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -241,6 +243,45 @@ func TestACallThatIsRecordedTwiceHoldsUpNothing(t *testing.T) {
 		record(t, r, sampleCall())
 		running.flush(t)
 		wantTotals(t, d, 4)
+	})
+}
+
+// A row that the database refuses would hold up every call after it, for ever.
+func TestNothingThatACallerOrAProviderSendsHoldsUpTheLog(t *testing.T) {
+	long := make([]byte, 24<<10) // random, so that no database makes it short
+	for i := range long {
+		long[i] = 'a' + byte(rand.N(26))
+	}
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		var calls []llm.Call
+		for _, deployment := range []string{"", "openai/gpt-4o-mini"} {
+			for range 3 {
+				c := sampleCall()
+				c.Model, c.Deployment, c.Finish, c.Error, c.User = string(long), deployment, string(long), string(long), string(long)
+				c.Cost, c.Usage = math.MaxInt64, llm.Usage{Input: math.MaxInt64, Output: math.MaxInt64, Source: llm.Reported}
+				calls = append(calls, c)
+			}
+		}
+		for i := range 20 {
+			c := sampleCall()
+			c.Model, c.Deployment, c.Outcome, c.Cost, c.Usage = fmt.Sprint("made up ", i), "", llm.Failed, 0, llm.Usage{}
+			calls = append(calls, c)
+		}
+		filled(t, d, calls)
+		s := filled(t, d, []llm.Call{sampleCall()})
+		list, err := s.Usage(context.Background(), UsageFilter{By: []string{"model"}, Latency: true})
+		if err != nil || len(list) != 3 || list[0].Group["model"] != "" || list[0].Calls != 23 || list[0].Usage.Input != math.MaxInt64 || list[0].Cost != math.MaxInt64 {
+			t.Errorf("%d series, the first %+v: %v", len(list), list[0], err)
+		}
+		kept, err := s.Calls(context.Background(), Filter{Limit: 100})
+		if err != nil || len(kept) != len(calls)+1 {
+			t.Fatal(len(kept), err)
+		}
+		for _, c := range kept {
+			if len(c.Model) > maxModel || len(c.Finish) > maxText || len(c.User) > maxText {
+				t.Fatalf("a row with texts of %d, %d and %d bytes", len(c.Model), len(c.Finish), len(c.User))
+			}
+		}
 	})
 }
 

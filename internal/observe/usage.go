@@ -10,6 +10,7 @@ import (
 
 	"airfield/internal/db"
 	"airfield/internal/llm"
+	"airfield/internal/money"
 )
 
 // series is what an hourly roll-up is about.
@@ -32,7 +33,7 @@ func (s series) args() []any {
 type sums struct {
 	calls, errors, unpriced int64
 	usage                   llm.Usage
-	nanos                   int64
+	nanos                   money.Nanos
 	latency                 Histogram
 }
 
@@ -45,19 +46,31 @@ func (s *sums) add(c *llm.Call) {
 		s.unpriced++
 	}
 	s.usage = s.usage.Add(c.Usage)
-	s.nanos += int64(c.Cost)
+	s.nanos = s.nanos.Add(c.Cost)
 	if c.Outcome != llm.Cut { // nobody knows how long it took
 		s.latency.Add(c.Duration)
 	}
 }
 
+// merge adds the figures of the same series. Sums stay within what the database holds, whatever a provider reported: one
+// that did not fit would hold up every call after it.
+func (s *sums) merge(o *sums) {
+	s.calls, s.errors, s.unpriced = s.calls+o.calls, s.errors+o.errors, s.unpriced+o.unpriced
+	s.usage, s.nanos = s.usage.Add(o.usage), s.nanos.Add(o.nanos)
+	s.latency.Merge(o.latency)
+}
+
 // rollUp sums the calls of a batch by hour and series. Calls without a deployment (refused before one was chosen) have
-// series of their own, so that their quick failures do not flatter a deployment's latency.
+// series of their own, so that their quick failures do not flatter a deployment's latency. What they called a model is
+// in their rows only: a series for every name that somebody makes up would have no end.
 func rollUp(calls []llm.Call) map[series]*sums {
 	out := map[series]*sums{}
 	for i := range calls {
 		c := &calls[i]
-		key := series{hour: db.Micros(c.Start.Truncate(time.Hour)), environment: c.Environment, businessUnit: c.BusinessUnit, workflow: c.Workflow, surface: string(c.Surface), model: c.Model, deployment: c.Deployment}
+		key := series{hour: db.Micros(c.Start.Truncate(time.Hour)), environment: c.Environment, businessUnit: c.BusinessUnit, workflow: c.Workflow, surface: string(c.Surface), deployment: c.Deployment}
+		if c.Deployment != "" {
+			key.model = c.Model
+		}
 		s := out[key]
 		if s == nil {
 			s = &sums{latency: Histogram{}}
@@ -71,7 +84,7 @@ func rollUp(calls []llm.Call) map[series]*sums {
 const usageKey = "hour = ? AND environment = ? AND business_unit = ? AND workflow = ? AND surface = ? AND model = ? AND deployment = ?"
 
 // postUsage adds a batch's sums to the hourly rows. The row is made first where there is none, then locked, because a
-// histogram cannot be added up by the database.
+// histogram cannot be added up by the database, nor sums with a bound.
 func postUsage(ctx context.Context, tx *db.Tx, calls []llm.Call) error {
 	rolled := rollUp(calls)
 	keys := make([]series, 0, len(rolled))
@@ -84,17 +97,19 @@ func postUsage(ctx context.Context, tx *db.Tx, calls []llm.Call) error {
 		if _, err := tx.Exec(ctx, "INSERT INTO usage_hourly (hour, environment, business_unit, workflow, surface, model, deployment, calls, errors, unpriced, input_tokens, cache_read_tokens, cache_write_tokens, output_tokens, reasoning_tokens, nanos_usd, latency) VALUES (?,?,?,?,?,?,?,0,0,0,0,0,0,0,0,0,'{}') ON CONFLICT DO NOTHING", k.args()...); err != nil {
 			return fmt.Errorf("roll up usage: %w", err)
 		}
+		var was sums
 		var text string
-		if err := tx.QueryRow(ctx, "SELECT latency FROM usage_hourly WHERE "+usageKey+tx.ForUpdate(), k.args()...).Scan(&text); err != nil {
+		if err := tx.QueryRow(ctx, "SELECT calls, errors, unpriced, input_tokens, cache_read_tokens, cache_write_tokens, output_tokens, reasoning_tokens, nanos_usd, latency FROM usage_hourly WHERE "+usageKey+tx.ForUpdate(), k.args()...).
+			Scan(&was.calls, &was.errors, &was.unpriced, &was.usage.Input, &was.usage.CacheRead, &was.usage.CacheWrite, &was.usage.Output, &was.usage.Reasoning, &was.nanos, &text); err != nil {
 			return fmt.Errorf("roll up usage: %w", err)
 		}
-		latency, err := ParseHistogram(text)
-		if err != nil {
+		var err error
+		if was.latency, err = ParseHistogram(text); err != nil {
 			return fmt.Errorf("roll up usage: %w", err)
 		}
-		latency.Merge(s.latency)
-		args := []any{s.calls, s.errors, s.unpriced, s.usage.Input, s.usage.CacheRead, s.usage.CacheWrite, s.usage.Output, s.usage.Reasoning, s.nanos, latency.String()}
-		if _, err := tx.Exec(ctx, "UPDATE usage_hourly SET calls = calls + ?, errors = errors + ?, unpriced = unpriced + ?, input_tokens = input_tokens + ?, cache_read_tokens = cache_read_tokens + ?, cache_write_tokens = cache_write_tokens + ?, output_tokens = output_tokens + ?, reasoning_tokens = reasoning_tokens + ?, nanos_usd = nanos_usd + ?, latency = ? WHERE "+usageKey, append(args, k.args()...)...); err != nil {
+		was.merge(s)
+		args := []any{was.calls, was.errors, was.unpriced, was.usage.Input, was.usage.CacheRead, was.usage.CacheWrite, was.usage.Output, was.usage.Reasoning, int64(was.nanos), was.latency.String()}
+		if _, err := tx.Exec(ctx, "UPDATE usage_hourly SET calls = ?, errors = ?, unpriced = ?, input_tokens = ?, cache_read_tokens = ?, cache_write_tokens = ?, output_tokens = ?, reasoning_tokens = ?, nanos_usd = ?, latency = ? WHERE "+usageKey, append(args, k.args()...)...); err != nil {
 			return fmt.Errorf("roll up usage: %w", err)
 		}
 	}
