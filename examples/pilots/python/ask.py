@@ -45,7 +45,7 @@ def place(citation):
 
 def main(collection, question):
     # Tags are kept with the call: `airfield calls` and the call's row show them.
-    answer, headers = call("/v1/answers", {"question": question, "collection": collection}, **{"X-Airfield-Tags": "pilot=python"})
+    answer, _ = call("/v1/answers", {"question": question, "collection": collection}, **{"X-Airfield-Tags": "pilot=python"})
     print(answer["text"])
     for citation in answer["citations"]:
         print(f"  [{citation['n']}] {place(citation)}\n      “{citation['quote']}”")
