@@ -60,7 +60,7 @@ func TestADamagedEndOfTheJournalCostsNothingBeforeIt(t *testing.T) {
 			s.kill()
 			resize(t, s.journal(), damage.change)
 			s.start()
-			rows := s.calls()
+			rows := s.calls("chat")
 			for i, id := range ids {
 				want := "ok"
 				if damage.costs && i == len(ids)-1 {

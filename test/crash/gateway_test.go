@@ -59,14 +59,14 @@ func (s *installation) ask(body []byte) (e exchange, err error) {
 	return e, err
 }
 
-// calls are all rows of the call log with the model chat, by id.
-func (s *installation) calls() map[string]admin.Call {
+// calls are all rows of the call log for a model, by id.
+func (s *installation) calls(model string) map[string]admin.Call {
 	s.t.Helper()
 	s.call(http.MethodPost, "/api/flush", nil, nil)
 	rows := map[string]admin.Call{}
 	for before := ""; ; {
 		var page admin.CallPage
-		s.call(http.MethodGet, "/api/calls?model=chat&limit=1000&before="+before, nil, &page)
+		s.call(http.MethodGet, "/api/calls?model="+model+"&limit=1000&before="+before, nil, &page)
 		for _, c := range page.Calls {
 			if _, twice := rows[c.ID]; twice {
 				s.t.Errorf("call %s is listed twice", c.ID)
@@ -96,7 +96,7 @@ func TestKilledUnderLoadTheGatewayLosesNoCall(t *testing.T) {
 		seen = append(seen, <-done...)
 
 		s.start()
-		rows := s.calls()
+		rows := s.calls("chat")
 		answered, torn := 0, 0
 		for _, e := range seen {
 			if e.id == "" {

@@ -121,9 +121,14 @@ func (s *installation) start() {
 // await polls until the condition is true.
 func (s *installation) await(what string, condition func() bool) {
 	s.t.Helper()
-	for end := time.Now().Add(patience); !condition(); time.Sleep(20 * time.Millisecond) {
+	s.awaitFor(patience, 20*time.Millisecond, what, condition)
+}
+
+func (s *installation) awaitFor(most, every time.Duration, what string, condition func() bool) {
+	s.t.Helper()
+	for end := time.Now().Add(most); !condition(); time.Sleep(every) {
 		if time.Now().After(end) {
-			s.t.Fatalf("waited %s for %s", patience, what)
+			s.t.Fatalf("waited %s for %s", most, what)
 		}
 	}
 }

@@ -41,7 +41,7 @@ func TestAskedToEndInMidWorkTheServerLosesNothing(t *testing.T) {
 	}
 	db.Close()
 	s.start()
-	rows := s.calls()
+	rows := s.calls("chat")
 	for i, e := range streams {
 		if row, known := rows[e.id]; !known || (e.whole && row.Outcome != "ok") {
 			t.Errorf("stream %d is in the log: %t, as %q", i, known, row.Outcome)
@@ -79,7 +79,7 @@ func TestASecondSignalEndsTheServerAtOnce(t *testing.T) {
 	}
 	e := <-done
 	s.start()
-	if row := s.calls()[e.id]; row.Outcome != "cut" {
+	if row := s.calls("chat")[e.id]; row.Outcome != "cut" {
 		t.Errorf("the call is logged as %q", row.Outcome)
 	}
 	s.stop()

@@ -1,0 +1,177 @@
+package crash
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"os"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"airfield/internal/ingest"
+)
+
+// small puts the data folder on a file system of its own.
+func (s *installation) small(size string) {
+	s.t.Helper()
+	if err := os.Mkdir(s.path("data"), 0o700); err != nil {
+		s.t.Fatal(err)
+	}
+	if err := syscall.Mount("tmpfs", s.path("data"), "tmpfs", 0, "size="+size+",mode=700"); err != nil {
+		if errors.Is(err, syscall.EPERM) {
+			s.t.Skip("a small file system can only be mounted by root, in a sandbox that lets it: ", err)
+		}
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() {
+		s.kill()
+		if err := syscall.Unmount(s.path("data"), 0); err != nil {
+			s.t.Error(err)
+		}
+	})
+}
+
+// fill leaves not one free block in the data folder; the returned function gives the space back.
+func (s *installation) fill() (free func()) {
+	s.t.Helper()
+	f, err := os.Create(s.path("data", "filler"))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer f.Close()
+	block := make([]byte, 4096)
+	for err == nil {
+		_, err = f.Write(block)
+	}
+	if !errors.Is(err, syscall.ENOSPC) {
+		s.t.Fatal(err)
+	}
+	return func() {
+		if err := os.Remove(f.Name()); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+}
+
+// upload sends a file to the collection.
+func (s *installation) upload(p page) (status int, answer string) {
+	s.t.Helper()
+	res, err := s.request(context.Background(), http.MethodPost, "/api/collections/"+collection+"/documents?name="+strings.ReplaceAll(p.name, "/", "-"), p.text)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	text, err := io.ReadAll(res.Body)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return res.StatusCode, string(text)
+}
+
+func TestAFullDiskRefusesClearlyAndHurtsNothing(t *testing.T) {
+	u := newUpstream(t, 3, time.Millisecond)
+	s := install(t, u.models()+watchedFolder)
+	s.small("24m")
+	s.start()
+	var pages []page
+	for n := range 8 { // no PDF
+		pages = append(pages, generate(n, 0))
+	}
+	for _, p := range pages[:4] {
+		s.settled(p.name, p.text)
+	}
+	s.await("4 documents to be live", func() bool { return s.atRest(4) })
+
+	free := s.fill()
+	for _, p := range pages[4:6] {
+		s.settled(p.name, p.text) // into the watched folder, which is elsewhere
+	}
+	for range 3 {
+		if status, answer := s.upload(pages[6]); status != http.StatusServiceUnavailable || !strings.Contains(answer, `"disk_full"`) || !strings.Contains(answer, `"hint"`) {
+			t.Fatalf("an upload to a full disk: %d %s", status, answer)
+		}
+	}
+	var answered []string
+	refused := 0
+	for n := 0; refused < 5; n++ { // until the block that the journal has begun is full, calls are taken
+		res, err := s.request(context.Background(), http.MethodPost, "/v1/chat/completions", question(n, n%2 == 0))
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := io.ReadAll(res.Body)
+		res.Body.Close()
+		switch {
+		case res.StatusCode == http.StatusOK && err == nil && n < 500:
+			answered = append(answered, res.Header.Get("X-Airfield-Call-Id"))
+		case res.StatusCode == http.StatusServiceUnavailable && strings.Contains(string(text), "disk_full"):
+			refused++
+		default:
+			t.Fatalf("call %d on a full disk: %d %s %v", n, res.StatusCode, text, err)
+		}
+	}
+	if n := int(u.served.Load()); n != len(answered) {
+		t.Errorf("%d calls were answered and %d were made: a refused one was sent", len(answered), n)
+	}
+	s.await("the log to say that the source waits", func() bool { // in the database nothing can be said
+		return strings.Contains(s.log(), `"a scan failed"`) && strings.Contains(s.log(), "the disk that holds the database is full")
+	})
+	if res, err := s.request(context.Background(), http.MethodGet, "/readyz", nil); err != nil || res.StatusCode != http.StatusServiceUnavailable {
+		t.Errorf("it says that it is ready: %v %v", res, err)
+	}
+	if got := len(s.documents()); got != 4 {
+		t.Errorf("%d documents are listed", got)
+	}
+	t.Logf("full: %d calls were taken before the journal's block was full, then %d of %d refused", len(answered), refused, refused)
+
+	free()
+	s.await("the source to go on by itself", func() bool { return s.atRest(6) && s.source().State == ingest.SourceOK })
+	status, answer := s.upload(pages[6])
+	if status != http.StatusAccepted {
+		t.Errorf("an upload after space was freed: %d %s", status, answer)
+	}
+	pages[6].name = strings.ReplaceAll(pages[6].name, "/", "-")
+	s.await("the upload to be live", func() bool { return s.atRest(7) })
+	if e, err := s.ask(question(1000, true)); err != nil || !e.whole {
+		t.Errorf("a call after space was freed: %+v %v", e, err)
+	}
+	s.holds(pages[:7])
+	rows := s.calls("chat")
+	for _, id := range answered {
+		if o := rows[id].Outcome; o != "ok" && o != "cut" {
+			t.Errorf("call %s is logged as %q", id, o)
+		}
+	}
+	s.stop()
+	s.isWhole()
+
+	// What a full disk meets in mid-work, and a start on it.
+	s.start()
+	for n := 100; n < 109; n++ {
+		pages = append(pages, generate(n, 0))
+		s.settled(pages[len(pages)-1].name, pages[len(pages)-1].text)
+	}
+	s.await("a run to be on its way", func() bool { return s.status().Status.Documents > 7 })
+	free = s.fill()
+	time.Sleep(500 * time.Millisecond)
+	s.kill()
+	s.launch()
+	select {
+	case <-s.ended:
+		s.server = nil
+		if !strings.Contains(tail(s.log(), 500), "full") && !strings.Contains(tail(s.log(), 500), "no space left") {
+			t.Errorf("it does not say why it does not start: %s", tail(s.log(), 500))
+		}
+	case <-time.After(2 * time.Second): // it may as well run
+		s.kill()
+	}
+	free()
+	s.start()
+	pages = slices.Delete(pages, 7, 8) // never sent
+	s.await("everything to be live", func() bool { return s.atRest(len(pages)) })
+	s.holds(pages)
+	s.restAndCheck()
+}
