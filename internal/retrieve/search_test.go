@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"airfield/internal/caller"
+	"airfield/internal/db/dbtest"
 	"airfield/internal/fault"
 	"airfield/internal/index"
 )
@@ -280,5 +281,28 @@ func TestConfigurationIsChecked(t *testing.T) {
 	}
 	if c.weight("builtin-embed") != 0.2 || c.weight("other") != 0.5 {
 		t.Error("weights")
+	}
+}
+
+func TestHitsAreCheckedByTheirKeysAlone(t *testing.T) {
+	d := dbtest.Open(t, dbtest.SQLite(t))
+	rows, err := d.Query(t.Context(), "EXPLAIN QUERY PLAN "+confirmQuery(35), make([]any, 35)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	steps := 0
+	for ; rows.Next(); steps++ {
+		var a, b, c int
+		var step string
+		if err := rows.Scan(&a, &b, &c, &step); err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(step, "SCAN") || strings.Contains(step, "(collection_id=") {
+			t.Errorf("%s: the time grows with the collection", step)
+		}
+	}
+	if err := rows.Err(); err != nil || steps < 5 {
+		t.Errorf("%d steps, %v", steps, err)
 	}
 }

@@ -192,17 +192,10 @@ func floats(b []byte) []float32 {
 // that is not deleted, in one of the collections, of a tier that is seen, with attributes that match.
 func confirm(ctx context.Context, d *db.DB, collections []collection, clearance caller.Tier, filter index.Filter, chunkIDs []string) (map[string]Passage, error) {
 	names := map[string]string{}
-	args := db.Args(chunkIDs)
 	for _, c := range collections {
 		names[c.id] = c.name
-		args = append(args, c.id)
 	}
-	rows, err := d.Query(ctx, `SELECT c.id, c.heading, c.text, c.kind, c.tokens, m.page_from, m.page_to, v.id, v.number, v.name,
-		d.id, d.collection_id, d.source_key, `+fieldColumns+`
-		FROM version_chunks m JOIN chunks c ON c.id = m.chunk_id JOIN versions v ON v.id = m.version_id JOIN documents d ON d.id = v.document_id AND d.live_version_id = v.id
-		JOIN collections o ON o.id = d.collection_id
-		WHERE m.chunk_id IN (`+db.Marks(len(chunkIDs))+`) AND d.collection_id IN (`+db.Marks(len(collections))+`)
-		AND d.deleted_at IS NULL AND o.deleted_at IS NULL AND v.state = 'live' ORDER BY m.ordinal`, args...)
+	rows, err := d.Query(ctx, confirmQuery(len(chunkIDs)), db.Args(chunkIDs)...)
 	if err != nil {
 		return nil, fmt.Errorf("check hits: %w", err)
 	}
@@ -216,15 +209,26 @@ func confirm(ctx context.Context, d *db.DB, collections []collection, clearance 
 		if err := rows.Scan(append(into, f.into()...)...); err != nil {
 			return nil, fmt.Errorf("check hits: %w", err)
 		}
-		if _, twice := out[p.ChunkID]; twice || !clearance.Sees(f.tier) {
+		name, asked := names[p.CollectionID]
+		if _, twice := out[p.ChunkID]; twice || !asked || !clearance.Sees(f.tier) {
 			continue
 		}
 		p.Attributes = f.attributes()
 		if !filter.Match(p.Attributes) {
 			continue
 		}
-		p.Heading, p.Title, p.Source, p.Tier, p.Collection = path(heading), f.title, f.source, f.tier, names[p.CollectionID]
+		p.Heading, p.Title, p.Source, p.Tier, p.Collection = path(heading), f.title, f.source, f.tier, name
 		out[p.ChunkID] = p
 	}
 	return out, rows.Err()
+}
+
+// confirmQuery names no collection: SQLite would then read all documents of that one instead of the few chunks.
+func confirmQuery(chunks int) string {
+	return `SELECT c.id, c.heading, c.text, c.kind, c.tokens, m.page_from, m.page_to, v.id, v.number, v.name,
+		d.id, d.collection_id, d.source_key, ` + fieldColumns + `
+		FROM version_chunks m JOIN chunks c ON c.id = m.chunk_id JOIN versions v ON v.id = m.version_id JOIN documents d ON d.id = v.document_id AND d.live_version_id = v.id
+		JOIN collections o ON o.id = d.collection_id
+		WHERE m.chunk_id IN (` + db.Marks(chunks) + `)
+		AND d.deleted_at IS NULL AND o.deleted_at IS NULL AND v.state = 'live' ORDER BY m.ordinal`
 }
