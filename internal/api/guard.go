@@ -69,32 +69,59 @@ func Body(w http.ResponseWriter, r *http.Request, max int64) ([]byte, error) {
 	if r.ContentLength > max {
 		return nil, tooLarge(max)
 	}
-	c := http.NewResponseController(w)
-	c.SetReadDeadline(time.Now().Add(bodyTime))
-	defer c.SetReadDeadline(time.Time{})
-	reader := http.MaxBytesReader(w, r.Body, max)
+	Bound(w, r, max)
 	if n := r.ContentLength; n >= 0 && n <= 64<<10 {
 		body := make([]byte, n)
-		if _, err := io.ReadFull(reader, body); err != nil {
-			return nil, bodyError(err, max)
+		if _, err := io.ReadFull(r.Body, body); err != nil {
+			return nil, BodyError(err)
+		}
+		if _, err := r.Body.Read(make([]byte, 1)); err != nil && err != io.EOF { // the end, which lifts the bound
+			return nil, BodyError(err)
 		}
 		return body, nil
 	}
-	body, err := io.ReadAll(reader)
+	body, err := io.ReadAll(r.Body)
 	if err != nil {
-		return nil, bodyError(err, max)
+		return nil, BodyError(err)
 	}
 	return body, nil
+}
+
+// Bound limits the size of a body that is read afterwards, and the time until its end. Where the end is never reached the
+// bound stays, because the server reads on after the handler; the connection's next request begins without it.
+func Bound(w http.ResponseWriter, r *http.Request, max int64) {
+	if r.Body == nil || r.Body == http.NoBody {
+		return
+	}
+	c := http.NewResponseController(w)
+	c.SetReadDeadline(time.Now().Add(bodyTime))
+	r.Body = &boundBody{http.MaxBytesReader(w, r.Body, max), c}
+}
+
+// boundBody lifts the bound of time at the end of a body: what the server reads beyond it, to see whether the client is
+// still there, may take as long as the answer does.
+type boundBody struct {
+	io.ReadCloser
+	connection *http.ResponseController
+}
+
+func (b *boundBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err == io.EOF {
+		b.connection.SetReadDeadline(time.Time{})
+	}
+	return n, err
 }
 
 func tooLarge(max int64) error {
 	return fault.New(fault.TooLarge, "request_too_large", "the request has more than the %d bytes allowed", max).Hinted("send less, or raise server.max_request_bytes")
 }
 
-func bodyError(err error, max int64) error {
+// BodyError says why a bounded body could not be read to its end.
+func BodyError(err error) error {
 	var limit *http.MaxBytesError
 	if errors.As(err, &limit) {
-		return tooLarge(max)
+		return tooLarge(limit.Limit)
 	}
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		return fault.New(fault.Timeout, "request_slow", "the request's body did not arrive within %s", bodyTime)
@@ -128,9 +155,17 @@ func ProblemOf(err error) *Problem {
 	return &Problem{Type: "about:blank", Title: http.StatusText(status), Status: status, Detail: f.Text, Code: f.Code, Hint: f.Hint, Field: f.Field}
 }
 
+// Challenge says, with a 401, how to come in (RFC 9110, section 11.6.1).
+func Challenge(w http.ResponseWriter, status int) {
+	if status == http.StatusUnauthorized {
+		w.Header().Set("WWW-Authenticate", `Bearer realm="airfield"`)
+	}
+}
+
 // WriteProblem answers a request with an error of the admin API.
 func WriteProblem(w http.ResponseWriter, r *http.Request, err error) {
 	p := ProblemOf(err)
+	Challenge(w, p.Status)
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(p.Status)
 	json.NewEncoder(w).Encode(p)
@@ -162,6 +197,9 @@ func Recover(log *slog.Logger, next http.Handler) http.Handler {
 	})
 }
 
+// leftoverTime is how long the server reads what a handler left of a body, before it gives the connection up.
+const leftoverTime = 5 * time.Second
+
 // Extend bounds one long exchange, an upload or a download, and returns what ends the bound: the connection may carry
 // other requests afterwards.
 func Extend(w http.ResponseWriter, d time.Duration) (end func()) {
@@ -170,7 +208,7 @@ func Extend(w http.ResponseWriter, d time.Duration) (end func()) {
 	c.SetReadDeadline(deadline)
 	c.SetWriteDeadline(deadline)
 	return func() {
-		c.SetReadDeadline(time.Time{})
+		c.SetReadDeadline(time.Now().Add(leftoverTime)) // until the connection's next request, which begins anew
 		c.SetWriteDeadline(time.Time{})
 	}
 }

@@ -146,6 +146,7 @@ func (s *server) handler(auth api.Authenticate) http.Handler {
 	mux.Handle("GET /debug/pprof/", api.Guard(auth, api.WriteProblem, nil, profiles()))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "ok\n") })
 	mux.HandleFunc("GET /readyz", s.readyz)
+	mux.Handle("/", api.Unknown(mux, "/", api.WriteProblem, "this process has the role "+s.options.Role+"; docs/reference/api.md lists what there is"))
 	return api.Recover(s.log, mux)
 }
 

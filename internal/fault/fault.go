@@ -17,6 +17,7 @@ const (
 	Unauthenticated Kind = "unauthenticated" // no key, or not a valid one
 	Denied          Kind = "denied"          // a valid key that may not do this
 	NotFound        Kind = "not_found"       // no such thing, or not for this caller
+	NotOffered      Kind = "not_offered"     // the thing is there, but this cannot be done with it
 	Conflict        Kind = "conflict"        // the state of things forbids it now
 	TooLarge        Kind = "too_large"       // more bytes, pages or items than allowed
 	Limited         Kind = "limited"         // a rate, a slot or a budget is used up
@@ -114,6 +115,8 @@ func (k Kind) Status() int {
 		return 403
 	case NotFound:
 		return 404
+	case NotOffered:
+		return 405
 	case Conflict:
 		return 409
 	case TooLarge:

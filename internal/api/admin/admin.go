@@ -84,9 +84,7 @@ func (d *Door) Handler() http.Handler {
 	for _, s := range d.streams() {
 		mux.Handle(s.method+" "+s.path, d.stream(s.roles, s.handler))
 	}
-	mux.HandleFunc("/api/", func(w http.ResponseWriter, r *http.Request) {
-		api.WriteProblem(w, r, fault.New(fault.NotFound, "route_unknown", "there is no %s %s here", r.Method, r.URL.Path).Hinted("GET /api/openapi.json describes what there is"))
-	})
+	mux.Handle("/api/", api.Unknown(mux, "/api/", api.WriteProblem, "GET /api/openapi.json describes what there is"))
 	guarded := api.Guard(d.Authentication, api.WriteProblem, everybody, mux)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodGet && (r.URL.Path == "/api/openapi.json" || r.URL.Path == "/api/openapi.yaml") {
@@ -102,6 +100,7 @@ func New(mux *http.ServeMux) huma.API {
 	c := huma.DefaultConfig("Airfield admin API", "1")
 	c.OpenAPIPath, c.DocsPath, c.SchemasPath = "/api/openapi", "", ""
 	c.CreateHooks = nil // no $schema links in the answers
+	c.Transformers = append(c.Transformers, problemOf)
 	c.Components.SecuritySchemes = map[string]*huma.SecurityScheme{"key": {Type: "http", Scheme: "bearer"}}
 	c.Security = []map[string][]string{{"key": {}}}
 	return humago.New(mux, c)

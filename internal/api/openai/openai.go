@@ -6,8 +6,10 @@ package openai
 import (
 	"encoding/json"
 	"errors"
+	"io"
 	"log/slog"
 	"net/http"
+	"reflect"
 	"strconv"
 	"strings"
 
@@ -84,7 +86,7 @@ type object func(w http.ResponseWriter, r *http.Request) (any, error)
 func (d *Door) handle(fn object) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodPost && !strings.HasPrefix(r.Header.Get("Content-Type"), "multipart/") {
-			r.Body = http.MaxBytesReader(w, r.Body, d.MaxRequest)
+			api.Bound(w, r, d.MaxRequest)
 		}
 		v, err := fn(w, r)
 		if err != nil {
@@ -98,8 +100,13 @@ func (d *Door) handle(fn object) http.HandlerFunc {
 
 // decode reads a JSON body. Fields of the hosted API that mean nothing here are accepted and left alone.
 func decode(r *http.Request, into any) error {
-	err := json.NewDecoder(r.Body).Decode(into)
-	var limit *http.MaxBytesError
+	body := json.NewDecoder(r.Body)
+	err := body.Decode(into)
+	if err == nil {
+		if _, more := body.Token(); more == nil {
+			return fault.New(fault.Invalid, "json_invalid", "something follows the JSON of the request's body")
+		}
+	}
 	var syntax *json.SyntaxError
 	var kind *json.UnmarshalTypeError
 	var f *fault.Fault
@@ -108,20 +115,57 @@ func decode(r *http.Request, into any) error {
 		return nil
 	case errors.As(err, &f):
 		return err
-	case errors.As(err, &limit):
-		return fault.New(fault.TooLarge, "request_too_large", "the request has more than the %d bytes allowed", limit.Limit)
 	case errors.As(err, &syntax):
 		return fault.New(fault.Invalid, "json_invalid", "the request's body is not valid JSON at byte %d: %v", syntax.Offset, syntax)
+	case errors.As(err, &kind) && kind.Field == "":
+		return fault.New(fault.Invalid, "json_type", "the request's body must be a JSON object, not %s", jsonWord(kind.Value))
 	case errors.As(err, &kind):
-		return fault.New(fault.Invalid, "json_type", "the field %s must be %s, not %s", kind.Field, kind.Type, kind.Value).At(kind.Field)
+		return fault.New(fault.Invalid, "json_type", "the field %s must be %s, not %s", kind.Field, kindWord(kind.Type), jsonWord(kind.Value)).At(kind.Field)
+	case errors.Is(err, io.EOF):
+		return fault.New(fault.Invalid, "json_invalid", "the request has no body")
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return fault.New(fault.Invalid, "json_invalid", "the JSON of the request's body ends too early")
 	}
-	return fault.New(fault.Invalid, "json_invalid", "the request's body is not valid JSON: %v", err)
+	return api.BodyError(err)
+}
+
+// jsonWord is what encoding/json calls a value, as people call it.
+func jsonWord(value string) string {
+	switch kind, _, _ := strings.Cut(value, " "); kind {
+	case "array":
+		return "a list"
+	case "object":
+		return "an object"
+	case "number":
+		return "this number"
+	case "bool":
+		return "true or false"
+	}
+	return "a text"
+}
+
+// kindWord is a Go type as people call it.
+func kindWord(t reflect.Type) string {
+	switch t.Kind() {
+	case reflect.String:
+		return "a text"
+	case reflect.Bool:
+		return "true or false"
+	case reflect.Slice, reflect.Array:
+		return "a list"
+	case reflect.Int, reflect.Int64:
+		return "a whole number"
+	case reflect.Float64:
+		return "a number"
+	}
+	return "an object"
 }
 
 // refuse tells an error in the shape that OpenAI's SDKs read.
 func (d *Door) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	api.LogInternal(d.Log, r, err)
 	f := fault.As(err)
+	api.Challenge(w, f.Kind.Status())
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(f.Kind.Status())
 	w.Write(gateway.ErrorBody(f))

@@ -5,7 +5,6 @@ import (
 
 	"airfield/internal/api"
 	"airfield/internal/caller"
-	"airfield/internal/fault"
 	"airfield/internal/llm"
 )
 
@@ -62,8 +61,6 @@ func (d *Door) Handler() http.Handler {
 	for _, r := range d.routes() {
 		mux.HandleFunc(r.Method+" "+r.Path, r.handler)
 	}
-	mux.HandleFunc("/v1/", func(w http.ResponseWriter, r *http.Request) {
-		d.refuse(w, r, fault.New(fault.NotFound, "route_unknown", "there is no %s %s here", r.Method, r.URL.Path).Hinted("docs/reference/api.md lists what there is"))
-	})
+	mux.Handle("/v1/", api.Unknown(mux, "/v1/", d.refuse, "docs/reference/api.md lists what there is"))
 	return api.Guard(d.Authentication, d.refuse, roles, mux)
 }
