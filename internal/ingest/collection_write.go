@@ -64,8 +64,8 @@ func checkAPIConfig(ctx context.Context, c Collection) error {
 // GetCollection returns a collection the caller reads, by name or id.
 func (p *Pipeline) GetCollection(ctx context.Context, nameOrID string) (Collection, error) {
 	c, err := findCollection(ctx, p.DB, nameOrID)
-	if err == nil {
-		err = reads(ctx, c)
+	if err == nil && !reads(ctx, c) {
+		err = noCollection(nameOrID)
 	}
 	if err != nil {
 		return Collection{}, err
@@ -77,7 +77,7 @@ func (p *Pipeline) GetCollection(ctx context.Context, nameOrID string) (Collecti
 func (p *Pipeline) ownCollection(ctx context.Context, nameOrID string) (Collection, error) {
 	c, err := findCollection(ctx, p.DB, nameOrID)
 	if err == nil {
-		err = owns(ctx, c)
+		err = owns(ctx, c, nameOrID)
 	}
 	if err != nil {
 		return Collection{}, err
@@ -88,7 +88,7 @@ func (p *Pipeline) ownCollection(ctx context.Context, nameOrID string) (Collecti
 // ListCollections returns the collections the caller reads, by name.
 func (p *Pipeline) ListCollections(ctx context.Context) ([]Collection, error) {
 	all, err := allCollections(ctx, p.DB)
-	return slices.DeleteFunc(all, func(c Collection) bool { return reads(ctx, c) != nil }), err
+	return slices.DeleteFunc(all, func(c Collection) bool { return !reads(ctx, c) }), err
 }
 
 // UpdateCollection changes a collection that the API owns.
@@ -136,12 +136,17 @@ func (p *Pipeline) Status(ctx context.Context, nameOrID string) (s Status, err e
 		return s, err
 	}
 	s.Versions = map[string]int{}
+	// What the caller may not know of is not counted either.
+	seen, args := "", []any{c.ID}
+	if who := caller.From(ctx); !who.Owns(c.Workflow) {
+		seen, args = " AND d.tier >= ? AND d.tier <= ?", append(args, int(caller.Public), int(who.Clearance))
+	}
 	type count struct {
 		state string
 		n     int
 	}
 	counts, err := collect(ctx, p.DB, func(row scanner) (c count, err error) { return c, row.Scan(&c.state, &c.n) },
-		"SELECT v.state, COUNT(*) FROM documents d JOIN versions v ON v.document_id = d.id AND v.number = d.last_number WHERE d.collection_id = ? AND d.deleted_at IS NULL GROUP BY v.state", c.ID)
+		"SELECT v.state, COUNT(*) FROM documents d JOIN versions v ON v.document_id = d.id AND v.number = d.last_number WHERE d.collection_id = ?"+seen+" AND d.deleted_at IS NULL GROUP BY v.state", args...)
 	if err != nil {
 		return s, err
 	}
@@ -149,13 +154,13 @@ func (p *Pipeline) Status(ctx context.Context, nameOrID string) (s Status, err e
 		s.Versions[one.state] = one.n
 		s.Documents += one.n
 	}
-	if err := p.DB.QueryRow(ctx, "SELECT COUNT(*), COALESCE(SUM(bytes), 0) FROM versions WHERE collection_id = ? AND state = ?", c.ID, Live).Scan(&s.Live, &s.Bytes); err != nil {
+	if err := p.DB.QueryRow(ctx, "SELECT COUNT(*), COALESCE(SUM(v.bytes), 0) FROM documents d JOIN versions v ON v.id = d.live_version_id WHERE d.collection_id = ?"+seen, args...).Scan(&s.Live, &s.Bytes); err != nil {
 		return s, err
 	}
-	if err := p.DB.QueryRow(ctx, "SELECT COUNT(*) FROM versions v JOIN version_chunks vc ON vc.version_id = v.id WHERE v.collection_id = ? AND v.state = ?", c.ID, Live).Scan(&s.Chunks); err != nil {
+	if err := p.DB.QueryRow(ctx, "SELECT COUNT(*) FROM documents d JOIN version_chunks vc ON vc.version_id = d.live_version_id WHERE d.collection_id = ?"+seen, args...).Scan(&s.Chunks); err != nil {
 		return s, err
 	}
-	if err := p.DB.QueryRow(ctx, "SELECT COUNT(*) FROM runs WHERE collection_id = ? AND kind = ? AND state IN (?,?)", c.ID, kindPurge, runWaiting, runRunning).Scan(&s.Purging); err != nil {
+	if err := p.DB.QueryRow(ctx, "SELECT COUNT(*) FROM runs r JOIN documents d ON d.id = r.document_id WHERE r.collection_id = ?"+seen+" AND r.kind = ? AND r.state IN (?,?)", append(args, kindPurge, runWaiting, runRunning)...).Scan(&s.Purging); err != nil {
 		return s, err
 	}
 	s.Sources, err = p.sources(ctx, c)

@@ -92,20 +92,27 @@ func (p *Pipeline) applyMetadata(ctx context.Context, tx *db.Tx, c Collection, d
 
 // metadataOf resolves a version's metadata from its row.
 func (c Collection) metadataOf(ctx context.Context, q db.Querier, doc docRow, versionID string) (m Metadata, name string, err error) {
-	var came, found string
-	if err := q.QueryRow(ctx, "SELECT name, metadata, extracted FROM versions WHERE id = ?", versionID).Scan(&name, &came, &found); err != nil {
+	g, found, name, err := metadataParts(ctx, q, versionID)
+	if err != nil {
 		return m, "", err
 	}
-	var g given
-	var f Metadata
-	if err := json.Unmarshal([]byte(came), &g); err != nil {
-		return m, "", fmt.Errorf("read what was given with version %s: %w", versionID, err)
-	}
-	if err := json.Unmarshal([]byte(found), &f); err != nil {
-		return m, "", fmt.Errorf("read what was found in version %s: %w", versionID, err)
-	}
-	m, err = c.resolve(doc.Source, g, f)
+	m, err = c.resolve(doc.Source, g, found)
 	return m, name, err
+}
+
+// metadataParts reads what a version's row says of its metadata: what was given with it, and what was found in its bytes.
+func metadataParts(ctx context.Context, q db.Querier, versionID string) (g given, found Metadata, name string, err error) {
+	var came, read string
+	if err := q.QueryRow(ctx, "SELECT name, metadata, extracted FROM versions WHERE id = ?", versionID).Scan(&name, &came, &read); err != nil {
+		return g, found, "", err
+	}
+	if err := json.Unmarshal([]byte(came), &g); err != nil {
+		return g, found, "", fmt.Errorf("read what was given with version %s: %w", versionID, err)
+	}
+	if err := json.Unmarshal([]byte(read), &found); err != nil {
+		return g, found, "", fmt.Errorf("read what was found in version %s: %w", versionID, err)
+	}
+	return g, found, name, nil
 }
 
 // UpdateMetadata replaces what was given with the document. Nothing is embedded again.

@@ -24,7 +24,7 @@ func (p *Pipeline) anyDocument(ctx context.Context, documentID string) (Document
 	if err != nil {
 		return d, c, err
 	}
-	if reads(ctx, c) != nil || !sees(ctx, c, d) {
+	if !reads(ctx, c) || !sees(ctx, c, d) {
 		return Document{}, Collection{}, noDocument(documentID)
 	}
 	return d, c, nil
@@ -43,7 +43,7 @@ func (p *Pipeline) document(ctx context.Context, documentID string) (Document, C
 func (p *Pipeline) ownDocument(ctx context.Context, documentID string) (Document, Collection, error) {
 	d, c, err := p.document(ctx, documentID)
 	if err == nil {
-		err = owns(ctx, c)
+		err = owns(ctx, c, c.Name)
 	}
 	return d, c, err
 }
@@ -139,17 +139,55 @@ func pageSize(limit int) int {
 	return min(limit, 1000)
 }
 
-// ListVersions returns a document's versions, newest first.
+// ListVersions returns a document's versions, newest first, as far as the caller may know of them.
 func (p *Pipeline) ListVersions(ctx context.Context, documentID string) ([]Version, error) {
-	d, _, err := p.document(ctx, documentID)
+	d, c, err := p.document(ctx, documentID)
 	if err != nil {
 		return nil, err
 	}
-	return collect(ctx, p.DB, scanVersion, "SELECT "+versionColumns+" FROM versions v WHERE v.document_id = ? ORDER BY v.number DESC", d.ID)
+	all, err := collect(ctx, p.DB, scanVersion, "SELECT "+versionColumns+" FROM versions v WHERE v.document_id = ? ORDER BY v.number DESC", d.ID)
+	if err != nil {
+		return nil, err
+	}
+	list := make([]Version, 0, len(all))
+	for _, v := range all {
+		seen, err := p.seesVersion(ctx, c, d, v)
+		if err != nil {
+			return nil, err
+		}
+		if seen {
+			list = append(list, v)
+		}
+	}
+	return list, nil
 }
 
-// version picks a version: by number, or with 0 the live one, or the newest where none is.
-func (p *Pipeline) version(ctx context.Context, d Document, number int) (Version, error) {
+// version picks a version whose content the caller may read: by number, or with 0 the live one, or the newest where
+// none is.
+func (p *Pipeline) version(ctx context.Context, documentID string, number int) (Version, error) {
+	d, c, err := p.document(ctx, documentID)
+	if err != nil {
+		return Version{}, err
+	}
+	if !readsContent(ctx, d) {
+		return Version{}, noDocument(documentID)
+	}
+	v, err := p.numbered(ctx, d, number)
+	if err != nil {
+		return v, err
+	}
+	may, err := p.readsVersion(ctx, c, d, v)
+	if err == nil && !may {
+		err = noNumber(d, number)
+	}
+	return v, err
+}
+
+func noNumber(d Document, number int) error {
+	return fault.New(fault.NotFound, "version_not_found", "the document %s has no version %d", d.ID, number)
+}
+
+func (p *Pipeline) numbered(ctx context.Context, d Document, number int) (Version, error) {
 	query, args := "SELECT "+versionColumns+" FROM versions v WHERE v.document_id = ? AND v.number = ?", []any{d.ID, number}
 	switch {
 	case number == 0 && d.LiveVersion != "":
@@ -159,21 +197,14 @@ func (p *Pipeline) version(ctx context.Context, d Document, number int) (Version
 	}
 	v, err := scanVersion(p.DB.QueryRow(ctx, query, args...))
 	if db.IsNone(err) {
-		return v, fault.New(fault.NotFound, "version_not_found", "the document %s has no version %d", d.ID, number)
+		return v, noNumber(d, number)
 	}
 	return v, err
 }
 
 // ListChunks returns the chunks of a version in reading order; of the live one where version is 0.
 func (p *Pipeline) ListChunks(ctx context.Context, documentID string, version int) ([]ChunkRow, error) {
-	d, _, err := p.document(ctx, documentID)
-	if err != nil {
-		return nil, err
-	}
-	if !readsContent(ctx, d) {
-		return nil, noDocument(documentID)
-	}
-	v, err := p.version(ctx, d, version)
+	v, err := p.version(ctx, documentID, version)
 	if err != nil {
 		return nil, err
 	}
@@ -188,14 +219,7 @@ func (p *Pipeline) ListChunks(ctx context.Context, documentID string, version in
 
 // Content opens the bytes of a version, of the live one (or the newest, where none is) where version is 0.
 func (p *Pipeline) Content(ctx context.Context, documentID string, version int) (io.ReadCloser, Version, error) {
-	d, _, err := p.document(ctx, documentID)
-	if err != nil {
-		return nil, Version{}, err
-	}
-	if !readsContent(ctx, d) {
-		return nil, Version{}, noDocument(documentID)
-	}
-	v, err := p.version(ctx, d, version)
+	v, err := p.version(ctx, documentID, version)
 	if err != nil {
 		return nil, v, err
 	}
@@ -217,20 +241,19 @@ func (p *Pipeline) Versions(ctx context.Context, ids []string) ([]Version, error
 	for batch := range slices.Chunk(ids, 500) {
 		type known struct {
 			Version
-			collection string
-			tier       caller.Tier
+			document Document // what its tier follows from
 		}
 		found, err := collect(ctx, p.DB, func(row scanner) (k known, err error) {
 			dest, finish := versionDest(&k.Version)
 			var run Run
 			runs, finishRun := runDest(&run)
-			if err := row.Scan(append(append([]any{&k.collection, &k.tier}, dest...), runs...)...); err != nil {
+			if err := row.Scan(append(append([]any{&k.document.CollectionID, &k.document.Tier, &k.document.Source, &k.document.LiveVersion, &k.document.Newest.Number}, dest...), runs...)...); err != nil {
 				return k, err
 			}
 			finishRun()
 			k.Run = &run
 			return k, finish()
-		}, "SELECT d.collection_id, d.tier, "+versionColumns+", "+runColumns+` FROM versions v JOIN documents d ON d.id = v.document_id JOIN runs r ON r.version_id = v.id
+		}, "SELECT d.collection_id, d.tier, d.source, COALESCE(d.live_version_id, ''), d.last_number, "+versionColumns+", "+runColumns+` FROM versions v JOIN documents d ON d.id = v.document_id JOIN runs r ON r.version_id = v.id
 			WHERE v.id IN (`+db.Marks(len(batch))+") ORDER BY r.created_at", db.Args(batch)...)
 		if err != nil {
 			return nil, err
@@ -245,14 +268,20 @@ func (p *Pipeline) Versions(ctx context.Context, ids []string) ([]Version, error
 			if !ok {
 				return nil, noVersion(versionID)
 			}
-			c, ok := collections[k.collection]
+			c, ok := collections[k.document.CollectionID]
 			if !ok {
-				if c, err = scanCollection(p.DB.QueryRow(ctx, "SELECT "+collectionColumns+" WHERE c.id = ?", k.collection)); err != nil {
+				if c, err = scanCollection(p.DB.QueryRow(ctx, "SELECT "+collectionColumns+" WHERE c.id = ?", k.document.CollectionID)); err != nil {
 					return nil, err
 				}
-				collections[k.collection] = c
+				collections[k.document.CollectionID] = c
 			}
-			if reads(ctx, c) != nil || !sees(ctx, c, Document{Tier: k.tier}) {
+			seen := reads(ctx, c) && sees(ctx, c, k.document)
+			if seen {
+				if seen, err = p.seesVersion(ctx, c, k.document, k.Version); err != nil {
+					return nil, err
+				}
+			}
+			if !seen {
 				return nil, noVersion(versionID)
 			}
 			list = append(list, k.Version)

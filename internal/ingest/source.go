@@ -68,8 +68,20 @@ func (c Collection) scanSource(row scanner) (s Source, err error) {
 	return s, err
 }
 
+// sources reads a collection's sources for who runs the place: they name folders of this machine, and what is held back
+// or failed by the names of documents of any tier.
 func (p *Pipeline) sources(ctx context.Context, c Collection) ([]Source, error) {
-	return collect(ctx, p.DB, c.scanSource, sourceColumns+" WHERE s.collection_id = ? ORDER BY s.name", c.ID)
+	who := caller.From(ctx)
+	if !who.Is(caller.Operator, caller.Auditor, caller.Viewer) {
+		return nil, nil
+	}
+	list, err := collect(ctx, p.DB, c.scanSource, sourceColumns+" WHERE s.collection_id = ? ORDER BY s.name", c.ID)
+	if !who.Is(caller.Operator, caller.Auditor) {
+		for i := range list {
+			list[i].Message, list[i].Held.Examples = "", nil
+		}
+	}
+	return list, err
 }
 
 // ListSources returns the sources of a collection, or of all that the caller reads where it is empty. One that is no

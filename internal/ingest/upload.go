@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"airfield/internal/access"
 	"airfield/internal/bucket"
 	"airfield/internal/db"
@@ -76,19 +78,12 @@ func blocksKey(versionID string) string   { return "versions/" + versionID + "/b
 func (p *Pipeline) UploadAll(ctx context.Context, collection string, uploads []Upload) ([]Receipt, error) {
 	c, err := findCollection(ctx, p.DB, collection)
 	if err == nil {
-		err = owns(ctx, c)
+		err = owns(ctx, c, collection)
 	}
 	if err != nil {
 		return nil, err
 	}
-	files := make([]staged, len(uploads))
-	for i, u := range uploads {
-		if err := u.prepare(ctx); err != nil {
-			files[i].err = err
-			continue
-		}
-		files[i] = p.stage(ctx, c, u)
-	}
+	files := p.stageAll(ctx, c, uploads)
 	receipts, err := p.acceptAll(ctx, c.ID, files)
 	for try := 1; db.IsUnique(err) && try < 3; try++ {
 		// Somebody else brought a document of the same name at the same moment: now it is there, and this is a version of it.
@@ -178,6 +173,27 @@ func (u *Upload) prepare(ctx context.Context) error {
 // storable is text that both engines keep: valid UTF-8 without NUL.
 func storable(s string) string {
 	return strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD")
+}
+
+// stagedAtOnce is how many files are on their way into the bucket: each waits for the disk, or the network, several times.
+const stagedAtOnce = 4
+
+func (p *Pipeline) stageAll(ctx context.Context, c Collection, uploads []Upload) []staged {
+	files := make([]staged, len(uploads))
+	var all errgroup.Group
+	all.SetLimit(stagedAtOnce)
+	for i, u := range uploads {
+		all.Go(func() error {
+			if err := u.prepare(ctx); err != nil {
+				files[i].err = err
+			} else {
+				files[i] = p.stage(ctx, c, u)
+			}
+			return nil
+		})
+	}
+	all.Wait()
+	return files
 }
 
 // stage brings the bytes into the bucket.

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"time"
 
-	"airfield/internal/caller"
 	"airfield/internal/db"
 	"airfield/internal/fault"
 	"airfield/internal/id"
@@ -108,18 +107,23 @@ func (p *Pipeline) whyDeleted(ctx context.Context, e Explanation) (Explanation, 
 	return e, nil
 }
 
-// byPath finds a document by its name in a source, in any collection the caller reads; one that is not deleted first.
+// byPath finds a document by its name in a source, as far as the caller may know of it; one that is not deleted first.
 func (p *Pipeline) byPath(ctx context.Context, path string) (string, error) {
-	type place struct{ id, collection, workflow string }
-	found, err := collect(ctx, p.DB, func(row scanner) (pl place, err error) { return pl, row.Scan(&pl.id, &pl.collection, &pl.workflow) },
-		`SELECT d.id, c.name, c.workflow FROM documents d JOIN collections c ON c.id = d.collection_id WHERE d.source_key = ?
+	type place struct {
+		document   Document
+		collection Collection
+	}
+	found, err := collect(ctx, p.DB, func(row scanner) (pl place, err error) {
+		return pl, row.Scan(&pl.document.ID, &pl.document.Tier, &pl.collection.Name, &pl.collection.Workflow)
+	},
+		`SELECT d.id, d.tier, c.name, c.workflow FROM documents d JOIN collections c ON c.id = d.collection_id WHERE d.source_key = ?
 		ORDER BY CASE WHEN d.deleted_at IS NULL THEN 0 ELSE 1 END, d.updated_at DESC LIMIT 100`, path)
 	if err != nil {
 		return "", err
 	}
 	for _, pl := range found {
-		if caller.From(ctx).Reads(pl.collection, pl.workflow) {
-			return pl.id, nil
+		if reads(ctx, pl.collection) && sees(ctx, pl.collection, pl.document) {
+			return pl.document.ID, nil
 		}
 	}
 	return "", fault.New(fault.NotFound, "document_not_found", "there is no document %q", path).Hinted("give its id, or its path in the source; airfield ingest list shows both")

@@ -1,0 +1,122 @@
+package ingest_test
+
+import (
+	"io"
+	"strings"
+	"testing"
+
+	"airfield/internal/caller"
+	"airfield/internal/db"
+	"airfield/internal/db/dbtest"
+	"airfield/internal/fault"
+	"airfield/internal/ingest"
+)
+
+func TestAnEarlierVersionKeepsItsTier(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		h := open(t, d, t.TempDir(), quick())
+		h.start()
+		h.collection("shared")
+		first := h.upload("shared", "plan.md", "# Plan\n\nThe merger is called Tangerine.\n", ingest.Metadata{Tier: caller.Restricted})
+		h.settled(first.VersionID, ingest.Live)
+		second := h.upload("shared", "plan.md", "# Plan\n\nNothing to see here.\n", ingest.Metadata{Tier: caller.Public})
+		h.settled(second.VersionID, ingest.Live)
+		low, cleared := workflow("low", caller.Public, "shared"), workflow("cleared", caller.Restricted, "shared")
+
+		if r, _, err := h.Content(low, first.DocumentID, 1); !fault.Is(err, fault.NotFound) {
+			text, _ := io.ReadAll(r)
+			t.Errorf("an uncleared reader got %q, %v", text, err)
+		}
+		if list, err := h.ListVersions(low, first.DocumentID); err != nil || len(list) != 1 || list[0].Number != 2 {
+			t.Error(list, err)
+		}
+		if list, err := h.Versions(low, []string{first.VersionID}); !fault.Is(err, fault.NotFound) {
+			t.Error(list, err)
+		}
+		for number := range 3 { // the live one, and each by its number
+			r, _, err := h.Content(cleared, first.DocumentID, number)
+			must(t, err)
+			must(t, r.Close())
+		}
+		if r, _, err := h.Content(low, first.DocumentID, 2); err != nil {
+			t.Error(err)
+		} else {
+			must(t, r.Close())
+		}
+		if list, err := h.ListVersions(cleared, first.DocumentID); err != nil || len(list) != 2 {
+			t.Error(list, err)
+		}
+	})
+}
+
+func TestAVersionOnItsWayIsClosedUntilItWasRead(t *testing.T) {
+	d := dbtest.Open(t, dbtest.SQLite(t))
+	h := open(t, d, t.TempDir(), quick())
+	h.start()
+	h.collection("shared", func(c *ingest.CollectionConfig) { c.Defaults.Tier = caller.Public })
+	first := h.upload("shared", "plan.md", "# Plan\n\nNothing to see here.\n", ingest.Metadata{})
+	h.settled(first.VersionID, ingest.Live)
+	h.stop() // nobody reads what comes now
+	second := h.upload("shared", "plan.md", "---\ntier: restricted\n---\n\nThe merger is called Tangerine.\n", ingest.Metadata{})
+	low := workflow("low", caller.Public, "shared")
+	if r, _, err := h.Content(low, first.DocumentID, 2); !fault.Is(err, fault.NotFound) {
+		text, _ := io.ReadAll(r)
+		t.Errorf("an uncleared reader got %q, %v", text, err)
+	}
+	if list, err := h.ListVersions(low, first.DocumentID); err != nil || len(list) != 1 || list[0].ID == second.VersionID {
+		t.Error(list, err)
+	}
+}
+
+func TestWhatIsHiddenIsNeitherCountedNorNamed(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		h := open(t, d, t.TempDir(), quick())
+		h.start()
+		shared := h.collection("shared", func(c *ingest.CollectionConfig) {
+			c.Sources = map[string]ingest.SourceConfig{"folder": {Folder: "/srv/papers"}}
+		})
+		for name, tier := range map[string]caller.Tier{"open.md": caller.Public, "secret.md": caller.Restricted} {
+			h.settled(h.upload("shared", name, prose(name, 1), ingest.Metadata{Tier: tier}).VersionID, ingest.Live)
+		}
+		low, cleared, stranger := workflow("low", caller.Public, "shared"), workflow("cleared", caller.Restricted, "shared"), workflow("stranger", caller.Restricted)
+
+		all, err := h.Status(cleared, "shared")
+		must(t, err)
+		some, err := h.Status(low, "shared")
+		must(t, err)
+		if all.Documents != 2 || all.Live != 2 || all.Versions[ingest.Live] != 2 {
+			t.Errorf("a cleared reader: %+v", all)
+		}
+		if some.Documents != 1 || some.Live != 1 || some.Versions[ingest.Live] != 1 || some.Chunks >= all.Chunks || some.Bytes >= all.Bytes || some.Chunks == 0 {
+			t.Errorf("an uncleared reader: %+v of %+v", some, all)
+		}
+		if len(all.Sources) != 0 {
+			t.Errorf("a workflow is told of the folders of this machine: %+v", all.Sources)
+		}
+		if who, err := h.Status(system(), "shared"); err != nil || len(who.Sources) != 1 {
+			t.Error(who.Sources, err)
+		}
+
+		_, hidden := h.Why(low, "secret.md")
+		_, absent := h.Why(low, "absent.md")
+		if !fault.Is(hidden, fault.NotFound) || strings.ReplaceAll(hidden.Error(), "secret.md", "absent.md") != absent.Error() {
+			t.Errorf("a hidden document is told from one that is not there: %q, %q", hidden, absent)
+		}
+		if why, err := h.Why(cleared, "secret.md"); err != nil || why.Document.SourceKey != "secret.md" {
+			t.Error(why, err)
+		}
+
+		for what, err := range map[string]error{
+			"read":   func() error { _, err := h.GetCollection(stranger, shared.ID); return err }(),
+			"delete": h.DeleteCollection(stranger, shared.ID),
+			"upload": func() error {
+				_, err := h.Upload(stranger, shared.ID, ingest.Upload{Name: "x", Reader: strings.NewReader("x")})
+				return err
+			}(),
+		} {
+			if !fault.Is(err, fault.NotFound) || strings.Contains(err.Error(), "shared") {
+				t.Errorf("%s: who knows only the id is told the name: %v", what, err)
+			}
+		}
+	})
+}
