@@ -144,6 +144,8 @@ func (k *Keys) make(ctx context.Context, n New) (Key, string, error) {
 		return Key{}, "", fault.New(fault.Invalid, "workflow_unknown", "no workflow named %q is configured", n.Workflow).Hinted("add it under workflows in airfield.yaml, or name one that is there").At("workflow")
 	case n.Role != caller.Workflow && n.Workflow != "":
 		return Key{}, "", fault.New(fault.Invalid, "key_workflow", "a key of the role %s belongs to no workflow", n.Role).At("workflow")
+	case n.Role == caller.Workflow && n.Clearance > workflow.Clearance:
+		return Key{}, "", fault.New(fault.Invalid, "key_clearance", "the workflow %s is cleared up to %s, not %s", n.Workflow, workflow.Clearance, n.Clearance).At("clearance")
 	case n.Clearance < caller.None || n.Clearance > caller.Restricted:
 		return Key{}, "", fault.New(fault.Invalid, "key_clearance", "%s is not a clearance", n.Clearance).At("clearance")
 	case !n.ExpiresAt.IsZero() && !n.ExpiresAt.After(now):

@@ -57,6 +57,7 @@ func TestWhatCannotBeAKey(t *testing.T) {
 		"a workflow key of none":    {Name: "a", Role: caller.Workflow},
 		"an admin with a workflow":  {Name: "a", Role: caller.Admin, Workflow: "support"},
 		"a clearance above the top": {Name: "a", Role: caller.Admin, Clearance: 9},
+		"above its workflow":        {Name: "a", Role: caller.Workflow, Workflow: "support", Clearance: caller.Restricted},
 		"one that has expired":      {Name: "a", Role: caller.Admin, ExpiresAt: time.Now().Add(-time.Second)},
 	} {
 		if _, plaintext, err := k.Create(context.Background(), n); !fault.Is(err, fault.Invalid) || plaintext != "" {
@@ -100,7 +101,7 @@ func TestOfTwoProcessesThatStartOneMakesTheFirstKey(t *testing.T) {
 func TestAuthenticate(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		ctx, k := context.Background(), openKeys(t, d)
-		key, plaintext, err := k.Create(ctx, New{Name: "bot", Role: caller.Workflow, Workflow: "support", Clearance: caller.Restricted})
+		key, plaintext, err := k.Create(ctx, New{Name: "bot", Role: caller.Workflow, Workflow: "support"})
 		if err != nil {
 			t.Fatal(err)
 		}
