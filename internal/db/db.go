@@ -121,12 +121,12 @@ func (d *DB) Close() error {
 
 // Query reads rows outside a transaction.
 func (d *DB) Query(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
-	return d.read.QueryContext(ctx, d.engine.bind(query), args...)
+	return d.read.QueryContext(ctx, d.engine.bind(query), d.engine.askable(args)...)
 }
 
 // QueryRow reads one row outside a transaction.
 func (d *DB) QueryRow(ctx context.Context, query string, args ...any) *sql.Row {
-	return d.read.QueryRowContext(ctx, d.engine.bind(query), args...)
+	return d.read.QueryRowContext(ctx, d.engine.bind(query), d.engine.askable(args)...)
 }
 
 // Exec is a transaction of one statement.

@@ -4,8 +4,10 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"modernc.org/sqlite"
@@ -54,6 +56,26 @@ func (e Engine) bind(query string) string {
 		}
 	}
 	return b.String()
+}
+
+// askable puts what PostgreSQL cannot hold in a text, NUL and what is not UTF-8, in the form in which such a text is kept:
+// callers may ask for any name, and one that cannot be there is not found, which is no error of ours.
+func (e Engine) askable(args []any) []any {
+	if e != Postgres {
+		return args
+	}
+	own := false
+	for i, a := range args {
+		s, ok := a.(string)
+		if !ok || (utf8.ValidString(s) && strings.IndexByte(s, 0) < 0) {
+			continue
+		}
+		if !own {
+			args, own = slices.Clone(args), true
+		}
+		args[i] = strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD")
+	}
+	return args
 }
 
 // retryable reports whether the whole transaction may be tried again.

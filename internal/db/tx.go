@@ -20,12 +20,12 @@ type Tx struct {
 
 // Query reads rows inside the transaction.
 func (t *Tx) Query(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
-	return t.Tx.QueryContext(ctx, t.engine.bind(query), args...)
+	return t.Tx.QueryContext(ctx, t.engine.bind(query), t.engine.askable(args)...)
 }
 
 // QueryRow reads one row inside the transaction.
 func (t *Tx) QueryRow(ctx context.Context, query string, args ...any) *sql.Row {
-	return t.Tx.QueryRowContext(ctx, t.engine.bind(query), args...)
+	return t.Tx.QueryRowContext(ctx, t.engine.bind(query), t.engine.askable(args)...)
 }
 
 // Exec writes, and returns how many rows were affected.
