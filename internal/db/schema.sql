@@ -122,6 +122,7 @@ CREATE TABLE files (
     workflow TEXT NOT NULL,
     created_by TEXT NOT NULL,
     created_at BIGINT NOT NULL,
+    tier BIGINT NOT NULL DEFAULT 4,
     PRIMARY KEY (id)
 );
 CREATE INDEX files_workflow ON files (workflow, id);

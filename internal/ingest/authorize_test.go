@@ -1,6 +1,7 @@
 package ingest_test
 
 import (
+	"context"
 	"io"
 	"strings"
 	"testing"
@@ -117,6 +118,45 @@ func TestWhatIsHiddenIsNeitherCountedNorNamed(t *testing.T) {
 			if !fault.Is(err, fault.NotFound) || strings.Contains(err.Error(), "shared") {
 				t.Errorf("%s: who knows only the id is told the name: %v", what, err)
 			}
+		}
+	})
+}
+
+func TestAFileIsForThoseClearedAsFarAsItsUploader(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		h := open(t, d, t.TempDir(), quick())
+		high, low := workflow("team", caller.Confidential), workflow("team", caller.Public)
+		secret, err := h.CreateFile(high, ingest.NewFile{Name: "plan.txt", Reader: strings.NewReader("Tangerine")})
+		must(t, err)
+		open, err := h.CreateFile(low, ingest.NewFile{Name: "leaflet.txt", Purpose: "assistants", Reader: strings.NewReader("leaflet")})
+		must(t, err)
+		secret, err = h.SetPurpose(high, secret.ID, "assistants")
+		must(t, err)
+
+		if r, _, err := h.FileContent(low, secret.ID); !fault.Is(err, fault.NotFound) {
+			text, _ := io.ReadAll(r)
+			t.Errorf("a key of less clearance got %q, %v", text, err)
+		}
+		c, err := h.CreateCollection(low, ingest.NewCollection{})
+		must(t, err)
+		for what, err := range map[string]error{
+			"named":    func() error { _, err := h.SetPurpose(low, secret.ID, "x"); return err }(),
+			"attached": func() error { _, err := h.AttachFile(low, c.ID, secret.ID, nil); return err }(),
+			"deleted":  h.DeleteFile(low, secret.ID),
+		} {
+			if !fault.Is(err, fault.NotFound) {
+				t.Errorf("%s by a key of less clearance: %v", what, err)
+			}
+		}
+		for who, want := range map[int][]string{0: {open.ID}, 1: {secret.ID, open.ID}} {
+			list, err := h.ListFiles([]context.Context{low, high}[who], ingest.FileFilter{Purpose: "assistants"})
+			must(t, err)
+			if len(list) != len(want) || list[0].ID != want[0] {
+				t.Errorf("%d: %+v", who, list)
+			}
+		}
+		if _, err := h.SetPurpose(high, secret.ID, strings.Repeat("x", 65)); !fault.Is(err, fault.Invalid) {
+			t.Error(err)
 		}
 	})
 }

@@ -17,14 +17,15 @@ import (
 
 // File is an upload that belongs to a workflow and, until it is attached, to no collection.
 type File struct {
-	ID        string    `json:"id"`
-	Name      string    `json:"name"`
-	Purpose   string    `json:"purpose"`
-	Bytes     int64     `json:"bytes"`
-	SHA256    string    `json:"sha256"`
-	MediaType string    `json:"media_type"`
-	Workflow  string    `json:"workflow"`
-	CreatedAt time.Time `json:"created_at"`
+	ID        string      `json:"id"`
+	Name      string      `json:"name"`
+	Purpose   string      `json:"purpose"`
+	Bytes     int64       `json:"bytes"`
+	SHA256    string      `json:"sha256"`
+	MediaType string      `json:"media_type"`
+	Workflow  string      `json:"workflow"`
+	Tier      caller.Tier `json:"tier"` // the clearance of who uploaded it: nobody with less may read it
+	CreatedAt time.Time   `json:"created_at"`
 }
 
 // NewFile is what a file is made from.
@@ -44,11 +45,11 @@ type FileFilter struct {
 
 func fileKey(fileID string) string { return "files/" + fileID }
 
-const fileColumns = "SELECT id, name, purpose, bytes, sha256, media_type, workflow, created_at FROM files"
+const fileColumns = "SELECT id, name, purpose, bytes, sha256, media_type, workflow, tier, created_at FROM files"
 
 func scanFile(row scanner) (f File, err error) {
 	var created int64
-	err = row.Scan(&f.ID, &f.Name, &f.Purpose, &f.Bytes, &f.SHA256, &f.MediaType, &f.Workflow, &created)
+	err = row.Scan(&f.ID, &f.Name, &f.Purpose, &f.Bytes, &f.SHA256, &f.MediaType, &f.Workflow, &f.Tier, &created)
 	f.CreatedAt = db.Time(created)
 	return f, err
 }
@@ -59,9 +60,12 @@ func (p *Pipeline) CreateFile(ctx context.Context, n NewFile) (File, error) {
 	if who == nil || (who.Role != caller.Workflow && !who.Is(caller.Operator)) {
 		return File{}, fault.New(fault.Denied, "file_create", "this key may not upload files")
 	}
-	f := File{ID: id.New("file"), Name: storable(path.Base(strings.ReplaceAll(n.Name, `\`, "/"))), Purpose: storable(n.Purpose), MediaType: n.MediaType, Workflow: who.Workflow, CreatedAt: time.Now().UTC().Truncate(time.Microsecond)}
-	if n.Name == "" || len(f.Name) > 1024 || len(f.Purpose) > 64 {
-		return File{}, fault.New(fault.Invalid, "file_name", "a file needs a name of at most 1024 bytes and a purpose of at most 64").At("file")
+	f := File{ID: id.New("file"), Name: storable(path.Base(strings.ReplaceAll(n.Name, `\`, "/"))), Purpose: storable(n.Purpose), MediaType: n.MediaType, Workflow: who.Workflow, Tier: who.Clearance, CreatedAt: time.Now().UTC().Truncate(time.Microsecond)}
+	if n.Name == "" || len(f.Name) > 1024 {
+		return File{}, fault.New(fault.Invalid, "file_name", "a file needs a name of at most 1024 bytes").At("file")
+	}
+	if err := checkPurpose(f.Purpose); err != nil {
+		return File{}, err
 	}
 	o, err := p.Bucket.Put(ctx, fileKey(f.ID), n.Reader, bucket.PutOptions{MediaType: n.MediaType, MaxBytes: p.config.MaxUploadBytes})
 	if err != nil {
@@ -69,8 +73,8 @@ func (p *Pipeline) CreateFile(ctx context.Context, n NewFile) (File, error) {
 	}
 	f.Bytes, f.SHA256 = o.Size, o.SHA256
 	err = p.DB.Tx(ctx, func(tx *db.Tx) error {
-		if _, err := tx.Exec(ctx, `INSERT INTO files (id, name, purpose, bytes, sha256, media_type, bucket_key, bucket_version, workflow, created_by, created_at)
-			VALUES (?,?,?,?,?,?,?,?,?,?,?)`, f.ID, f.Name, f.Purpose, f.Bytes, f.SHA256, f.MediaType, o.Key, o.Version, f.Workflow, who.Actor(), db.Micros(f.CreatedAt)); err != nil {
+		if _, err := tx.Exec(ctx, `INSERT INTO files (id, name, purpose, bytes, sha256, media_type, bucket_key, bucket_version, workflow, tier, created_by, created_at)
+			VALUES (?,?,?,?,?,?,?,?,?,?,?,?)`, f.ID, f.Name, f.Purpose, f.Bytes, f.SHA256, f.MediaType, o.Key, o.Version, f.Workflow, int(f.Tier), who.Actor(), db.Micros(f.CreatedAt)); err != nil {
 			return err
 		}
 		return p.Audit.Record(ctx, tx, access.Entry{Action: "file.create", Target: f.ID, Detail: map[string]any{"name": f.Name, "sha256": f.SHA256, "bytes": f.Bytes}})
@@ -82,10 +86,36 @@ func (p *Pipeline) CreateFile(ctx context.Context, n NewFile) (File, error) {
 	return f, nil
 }
 
+func checkPurpose(purpose string) error {
+	if len(purpose) > 64 {
+		return fault.New(fault.Invalid, "file_purpose", "a file's purpose has at most 64 bytes").At("purpose")
+	}
+	return nil
+}
+
+// SetPurpose says what a file is for, where that came after its bytes.
+func (p *Pipeline) SetPurpose(ctx context.Context, fileID, purpose string) (File, error) {
+	f, err := p.GetFile(ctx, fileID)
+	if err != nil {
+		return f, err
+	}
+	f.Purpose = storable(purpose)
+	if err := checkPurpose(f.Purpose); err != nil {
+		return f, err
+	}
+	_, err = p.DB.Exec(ctx, "UPDATE files SET purpose = ? WHERE id = ?", f.Purpose, f.ID)
+	return f, err
+}
+
+// mayRead reports whether a file is the caller's workflow's, and within its clearance: one workflow has keys of several.
+func (f File) mayRead(who *caller.Caller) bool {
+	return who.Is(caller.Operator) || (who.Owns(f.Workflow) && who.Clearance.Sees(f.Tier))
+}
+
 // GetFile returns a file of the caller's workflow.
 func (p *Pipeline) GetFile(ctx context.Context, fileID string) (File, error) {
 	f, err := scanFile(p.DB.QueryRow(ctx, fileColumns+" WHERE id = ?", fileID))
-	if db.IsNone(err) || (err == nil && !caller.From(ctx).Owns(f.Workflow)) {
+	if db.IsNone(err) || (err == nil && !f.mayRead(caller.From(ctx))) {
 		return File{}, noFile(fileID)
 	}
 	return f, err
@@ -95,14 +125,14 @@ func noFile(fileID string) error {
 	return fault.New(fault.NotFound, "file_not_found", "there is no file %q", fileID)
 }
 
-// ListFiles returns the files of the caller's workflow, oldest first; an operator sees everybody's.
+// ListFiles returns the files of the caller's workflow that it may read, oldest first; an operator sees everybody's.
 func (p *Pipeline) ListFiles(ctx context.Context, f FileFilter) ([]File, error) {
 	query, args := fileColumns+" WHERE id > ?", []any{f.After}
 	if who := caller.From(ctx); !who.Is(caller.Operator) {
 		if who == nil || who.Workflow == "" {
 			return []File{}, nil
 		}
-		query, args = query+" AND workflow = ?", append(args, who.Workflow)
+		query, args = query+" AND workflow = ? AND tier >= ? AND tier <= ?", append(args, who.Workflow, int(caller.Public), int(who.Clearance))
 	}
 	if f.Purpose != "" {
 		query, args = query+" AND purpose = ?", append(args, f.Purpose)

@@ -1,6 +1,7 @@
 package openai
 
 import (
+	"context"
 	"errors"
 	"io"
 	"mime"
@@ -17,6 +18,9 @@ import (
 // uploadTime is how long an upload or a download may take.
 const uploadTime = 30 * time.Minute
 
+// undoTime is how long taking back a half-made upload may take.
+const undoTime = 10 * time.Second
+
 // createFile reads the form part by part: the file goes to the bucket as it arrives and is never held in memory. The
 // purpose may come before or after it.
 func (d *Door) createFile(w http.ResponseWriter, r *http.Request) (any, error) {
@@ -28,8 +32,10 @@ func (d *Door) createFile(w http.ResponseWriter, r *http.Request) (any, error) {
 	}
 	purpose, made := "", (*ingest.File)(nil)
 	undo := func(err error) (any, error) {
-		if made != nil {
-			err = errors.Join(err, d.Ingest.DeleteFile(r.Context(), made.ID))
+		if made != nil { // also where the client has left
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), undoTime)
+			defer cancel()
+			err = errors.Join(err, d.Ingest.DeleteFile(ctx, made.ID))
 		}
 		return nil, err
 	}
@@ -39,7 +45,7 @@ func (d *Door) createFile(w http.ResponseWriter, r *http.Request) (any, error) {
 			break
 		}
 		if err != nil {
-			return undo(d.formError(err))
+			return undo(d.partError(err))
 		}
 		switch part.FormName() {
 		case "purpose":
@@ -65,7 +71,13 @@ func (d *Door) createFile(w http.ResponseWriter, r *http.Request) (any, error) {
 	case purpose == "":
 		return undo(fault.New(fault.Invalid, "form", "the form has no part named purpose").Hinted("use assistants or user_data").At("purpose"))
 	}
-	made.Purpose = purpose
+	if made.Purpose != purpose {
+		file, err := d.Ingest.SetPurpose(r.Context(), made.ID, purpose)
+		if err != nil {
+			return undo(err)
+		}
+		made = &file
+	}
 	return fileObject(*made), nil
 }
 
@@ -81,6 +93,14 @@ func (d *Door) formError(err error) error {
 		return fault.New(fault.Invalid, "form_cut", "the upload ended early; nothing was kept")
 	}
 	return err
+}
+
+// partError tells what is wrong between two parts; what a reader of a request says beyond formError is about the form.
+func (d *Door) partError(err error) error {
+	if told := d.formError(err); told != err || fault.Is(err, fault.Cancelled) {
+		return told
+	}
+	return fault.New(fault.Invalid, "form", "the form cannot be read: %v", err)
 }
 
 func mediaType(header string) string {

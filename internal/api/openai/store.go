@@ -57,6 +57,11 @@ func (d *Door) createStore(_ http.ResponseWriter, r *http.Request) (any, error) 
 		config.Chunking.Tokens, config.Chunking.Max, config.Chunking.Overlap = q.Chunking.Static.Max, q.Chunking.Static.Max, q.Chunking.Static.Overlap
 	}
 	n.Config = &config
+	for _, id := range q.FileIDs { // before anything is made
+		if _, err := d.Ingest.GetFile(r.Context(), id); err != nil {
+			return nil, err
+		}
+	}
 	c, err := d.Ingest.CreateCollection(r.Context(), n)
 	if err != nil {
 		return nil, err
