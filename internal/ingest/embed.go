@@ -46,7 +46,8 @@ func missing(ctx context.Context, q db.Querier, generation, version string, limi
 		ORDER BY vc.ordinal LIMIT ?`, version, generation, limit)
 }
 
-// embed gives every passage of the version a vector. Each batch is a commit: a worker that dies repeats at most one.
+// embed gives every passage of the version a vector. Each batch is a commit, the last one together with the step: a
+// worker that dies repeats at most one.
 func (p *Pipeline) embed(ctx context.Context, r *runRow) error {
 	embedded := 0
 	for {
@@ -58,17 +59,17 @@ func (p *Pipeline) embed(ctx context.Context, r *runRow) error {
 		if err != nil {
 			return err
 		}
-		if len(batch) == 0 {
-			return p.advance(ctx, r, StepStore, map[string]any{"embedded": embedded, "model": c.Model}, nil)
-		}
 		vectors, failed := p.vectors(ctx, c, batch)
-		if err := p.keepVectors(ctx, r, c, batch, vectors); err != nil {
-			return err
+		made := vectorRows(batch, vectors)
+		embedded += len(made)
+		if failed == nil && len(batch) < p.config.EmbedBatch {
+			// Should another passage lack its vector by now, or the model be another one: the step store looks again.
+			return p.advance(ctx, r, StepStore, map[string]any{"embedded": embedded, "model": c.Model}, func(tx *db.Tx, doc docRow) error {
+				return writeVectors(ctx, tx, c, doc, made)
+			})
 		}
-		for _, v := range vectors {
-			if v != nil {
-				embedded++
-			}
+		if err := p.keepVectors(ctx, r, c, made); err != nil {
+			return err
 		}
 		if failed != nil {
 			return failed
@@ -76,17 +77,25 @@ func (p *Pipeline) embed(ctx context.Context, r *runRow) error {
 	}
 }
 
-// keepVectors commits a batch, and that the step got on.
-func (p *Pipeline) keepVectors(ctx context.Context, r *runRow, c Collection, batch []passage, vectors [][]float32) error {
-	rows := make([][]any, 0, len(batch))
-	size := 0
+// vectorRow is a row of vectors.
+type vectorRow struct {
+	chunk  string
+	vector []float32
+}
+
+// vectorRows are the vectors that are there.
+func vectorRows(batch []passage, vectors [][]float32) (rows []vectorRow) {
 	for i, v := range vectors {
 		if v != nil {
-			rows = append(rows, []any{c.GenerationID, batch[i].chunk, r.Document, encodeVector(v)})
-			size = len(v)
+			rows = append(rows, vectorRow{batch[i].chunk, v})
 		}
 	}
-	if len(rows) == 0 {
+	return rows
+}
+
+// keepVectors commits a batch, and that the step got on.
+func (p *Pipeline) keepVectors(ctx context.Context, r *runRow, c Collection, made []vectorRow) error {
+	if len(made) == 0 {
 		return nil
 	}
 	return p.DB.Tx(ctx, func(tx *db.Tx) error {
@@ -97,20 +106,29 @@ func (p *Pipeline) keepVectors(ctx context.Context, r *runRow, c Collection, bat
 		if err := hold(ctx, tx, r); err != nil {
 			return err
 		}
-		if err := wanted(doc); err != nil {
+		if err := writeVectors(ctx, tx, c, doc, made); err != nil {
 			return err
-		}
-		if err := learnSize(ctx, tx, c, size); err != nil {
-			return err
-		}
-		err = insertRows(ctx, tx, "INSERT INTO vectors (generation_id, chunk_id, document_id, vector) VALUES", " ON CONFLICT (generation_id, chunk_id) DO NOTHING", 4, len(rows), func(i int) []any { return rows[i] })
-		if err != nil {
-			return fmt.Errorf("write vectors: %w", err)
 		}
 		_, err = tx.Exec(ctx, "UPDATE runs SET attempts = 0, crashes = 0 WHERE id = ?", r.ID)
 		r.Attempts, r.Crashes = 0, 0
 		return err
 	})
+}
+
+func writeVectors(ctx context.Context, tx *db.Tx, c Collection, doc docRow, made []vectorRow) error {
+	if err := wanted(doc); err != nil || len(made) == 0 {
+		return err
+	}
+	if err := learnSize(ctx, tx, c, len(made[0].vector)); err != nil {
+		return err
+	}
+	err := insertRows(ctx, tx, "INSERT INTO vectors (generation_id, chunk_id, document_id, vector) VALUES", " ON CONFLICT (generation_id, chunk_id) DO NOTHING", 4, len(made), func(i int) []any {
+		return []any{c.GenerationID, made[i].chunk, doc.ID, encodeVector(made[i].vector)}
+	})
+	if err != nil {
+		return fmt.Errorf("write vectors: %w", err)
+	}
+	return nil
 }
 
 // learnSize fixes the generation's size with its first vectors; from then on it must not differ.
@@ -134,6 +152,9 @@ func learnSize(ctx context.Context, tx *db.Tx, c Collection, size int) error {
 // vectors embeds a batch. Where the model refuses it the batch is halved until the culprit is alone, so that one bad
 // text does not fail the others; the error names it. A nil vector is one that is not there.
 func (p *Pipeline) vectors(ctx context.Context, c Collection, batch []passage) ([][]float32, error) {
+	if len(batch) == 0 {
+		return nil, nil
+	}
 	b := &bisection{pipeline: p, collection: c, out: make([][]float32, len(batch)), size: c.Dimensions}
 	b.embed(ctx, batch, 0)
 	if b.outage != nil {
