@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
 	"airfield/internal/api/openai"
+	"airfield/internal/config"
 )
 
 const source = `package door
@@ -117,5 +119,33 @@ func TestCheckNamesWhatIsStale(t *testing.T) {
 	}
 	if err := run(root, true); err == nil || !strings.Contains(err.Error(), "cli.md") || strings.Contains(err.Error(), "api.md") {
 		t.Fatalf("%v", err)
+	}
+}
+
+var dotted = regexp.MustCompile(`\b[a-z_]+(\.[a-z_]+)+\b`)
+
+func TestErrorsNameKeysThatExist(t *testing.T) {
+	known, sections := map[string]bool{}, map[string]bool{}
+	for _, f := range config.Fields(config.Default()) {
+		known[f.Dotted()], sections[f.Path[0]] = true, true
+	}
+	codes, err := faults("../../internal")
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := 0
+	for _, c := range codes {
+		for _, key := range dotted.FindAllString(c.text+" "+c.hint, -1) {
+			section, _, _ := strings.Cut(key, ".")
+			if !sections[section] {
+				continue
+			}
+			if named++; !known[key] {
+				t.Errorf("the error %s speaks of %s, which is no key of airfield.yaml", c.name, key)
+			}
+		}
+	}
+	if named < 5 {
+		t.Errorf("only %d keys were found in errors", named)
 	}
 }

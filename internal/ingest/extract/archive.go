@@ -50,7 +50,7 @@ func openArchive(src *source) (*archive, error) {
 
 func bomb(src *source, format string, args ...any) *fault.Fault {
 	return fault.New(fault.TooLarge, CodeZipBomb, "%q was not unpacked: %s", src.Name, fmt.Sprintf(format, args...)).
-		Hinted("if it is genuine, raise the ingest.extract.max_archive_ limits")
+		Hinted("if it is genuine, raise extract.max_archive_bytes, extract.max_archive_entries or extract.max_archive_ratio")
 }
 
 // open returns a reader of one part, or nil when the archive has none of that name.

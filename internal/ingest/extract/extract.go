@@ -95,7 +95,7 @@ func (e *Extractor) follow(ctx context.Context, p *process, r request, each func
 				limit = e.config.FileTimeout
 			}
 			return read.stopped(fault.New(fault.Timeout, CodeTimeout, "%q took longer than %s %s", r.Name, limit, read.where()).
-				Hinted("split the file, or raise ingest.extract.page_timeout and file_timeout"))
+				Hinted("split the file, or raise extract.page_timeout and extract.file_timeout"))
 		case answer, ok := <-p.replies:
 			// Only the process's own time counts, not that of the receiver of its pages.
 			left -= time.Since(began)
@@ -152,7 +152,7 @@ func (g *progress) broken(e *Extractor, p *process) (Result, error) {
 	p.kill()
 	if p.overweight() {
 		return g.stopped(fault.New(fault.TooLarge, CodeMemory, "%q took more than %d bytes of memory %s",
-			g.Name, e.config.MaxMemoryBytes, g.where()).Hinted("split the file, or raise ingest.extract.max_memory_bytes"))
+			g.Name, e.config.MaxMemoryBytes, g.where()).Hinted("split the file, or raise extract.max_memory_bytes"))
 	}
 	e.log.Warn("extracting process died", "document", g.Name, "exit", p.exit(), "stderr", p.stderr.String())
 	return g.stopped(fault.New(fault.Internal, CodeCrashed, "reading %q crashed the extracting process %s", g.Name, g.where()).

@@ -47,7 +47,7 @@ func (s *source) check() error {
 			Hinted("was the upload cut off? Send it again")
 	case s.size > s.Config.MaxBytes:
 		return fault.New(fault.TooLarge, CodeTooLarge, "%q has %d bytes; the most that is read is %d", s.Name, s.size, s.Config.MaxBytes).
-			Hinted("split it, or raise ingest.extract.max_bytes")
+			Hinted("split it, or raise extract.max_bytes")
 	}
 	s.head, err = io.ReadAll(io.NewSectionReader(s.file, 0, headBytes))
 	if err != nil {
