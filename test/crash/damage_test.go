@@ -34,6 +34,7 @@ func resize(t *testing.T, path string, change func(text []byte) []byte) {
 }
 
 func TestADamagedEndOfTheJournalCostsNothingBeforeIt(t *testing.T) {
+	t.Parallel()
 	for name, damage := range map[string]struct {
 		change func([]byte) []byte
 		costs  bool // the last record, which is the end of a call
@@ -86,6 +87,7 @@ func TestADamagedEndOfTheJournalCostsNothingBeforeIt(t *testing.T) {
 }
 
 func TestADamagedIndexIsBuiltAgain(t *testing.T) {
+	t.Parallel()
 	s := install(t, watchedFolder)
 	pages := make([]page, 30)
 	for i := range pages {

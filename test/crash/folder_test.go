@@ -25,6 +25,7 @@ func (s *installation) scan() {
 var embeddedFolder = strings.Replace(watchedFolder, "defaults:", "embedding_model: vectors\n    defaults:", 1)
 
 func TestAFolderThatVanishesTakesNothingAlong(t *testing.T) {
+	t.Parallel()
 	u := newUpstream(t, 1, 0)
 	s := install(t, u.models()+embeddedFolder)
 	pages := make([]page, 8)
@@ -92,6 +93,7 @@ func TestAFolderThatVanishesTakesNothingAlong(t *testing.T) {
 }
 
 func TestAFileThatIsWrittenSlowlyIsNeverTakenInPart(t *testing.T) {
+	t.Parallel()
 	s := install(t, watchedFolder)
 	s.start()
 	path := s.path("documents", "slow.md")
@@ -149,6 +151,7 @@ func bomb(t *testing.T) []byte {
 }
 
 func TestBadFilesBecomeDeadLettersAndHarmNoOthers(t *testing.T) {
+	t.Parallel()
 	s := install(t, watchedFolder)
 	good := make([]page, 9)
 	for i := range good {

@@ -73,6 +73,7 @@ func (s *installation) upload(p page) (status int, answer string) {
 }
 
 func TestAFullDiskRefusesClearlyAndHurtsNothing(t *testing.T) {
+	t.Parallel()
 	u := newUpstream(t, 3, time.Millisecond)
 	s := install(t, u.models()+watchedFolder)
 	s.small("24m")

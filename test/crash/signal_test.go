@@ -10,6 +10,7 @@ import (
 )
 
 func TestAskedToEndInMidWorkTheServerLosesNothing(t *testing.T) {
+	t.Parallel()
 	u := newUpstream(t, 20, 25*time.Millisecond) // a stream takes half a second, and one worker brings 40 documents in one
 	s := install(t, u.models()+strings.Replace(watchedFolder, "defaults:", "embedding_model: vectors\n    defaults:", 1)+"jobs: {workers: 1}\n")
 	pages := make([]page, 100)
@@ -53,6 +54,7 @@ func TestAskedToEndInMidWorkTheServerLosesNothing(t *testing.T) {
 }
 
 func TestASecondSignalEndsTheServerAtOnce(t *testing.T) {
+	t.Parallel()
 	u := newUpstream(t, 1000, 20*time.Millisecond) // a stream takes 20 seconds, as long as the server waits
 	s := install(t, u.models())
 	s.start()
