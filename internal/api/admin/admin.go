@@ -71,6 +71,7 @@ var (
 	everybody  = []caller.Role{caller.Viewer, caller.Operator, caller.Auditor, caller.Workflow}
 	readers    = []caller.Role{caller.Viewer, caller.Operator, caller.Auditor}
 	documents  = []caller.Role{caller.Operator, caller.Workflow} // what belongs to whom is ingest's to decide
+	proofs     = []caller.Role{caller.Operator, caller.Auditor, caller.Workflow}
 	operators  = []caller.Role{caller.Operator}
 	auditors   = []caller.Role{caller.Auditor}
 	adminsOnly = []caller.Role{}

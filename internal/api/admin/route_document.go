@@ -7,6 +7,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"airfield/internal/caller"
 	"airfield/internal/ingest"
 )
 
@@ -93,13 +94,13 @@ func (d *Door) registerDocuments(a huma.API) {
 	add(a, d.Log, route{http.MethodGet, "/api/documents/{id}/versions", "listVersions", "Versions of a document, newest first", everybody}, func(ctx context.Context, in *documentIn) ([]ingest.Version, error) {
 		return d.Ingest.ListVersions(ctx, in.ID)
 	})
-	add(a, d.Log, route{http.MethodGet, "/api/documents/{id}/chunks", "listChunks", "Chunks of a version in reading order", everybody}, func(ctx context.Context, in *chunksIn) ([]ingest.ChunkRow, error) {
+	add(a, d.Log, route{http.MethodGet, "/api/documents/{id}/chunks", "listChunks", "Chunks of a version in reading order", documents}, func(ctx context.Context, in *chunksIn) ([]ingest.ChunkRow, error) {
 		return d.Ingest.ListChunks(ctx, in.ID, in.Version)
 	})
 	add(a, d.Log, route{http.MethodDelete, "/api/documents/{id}", "deleteDocument", "Delete a document: hidden at once, purged durably", documents}, func(ctx context.Context, in *documentIn) (none, error) {
 		return none{}, d.Ingest.Delete(ctx, in.ID)
 	})
-	add(a, d.Log, route{http.MethodGet, "/api/documents/{id}/proof", "getProof", "The proof of a document's deletion", documents}, func(ctx context.Context, in *documentIn) (ingest.Proof, error) {
+	add(a, d.Log, route{http.MethodGet, "/api/documents/{id}/proof", "getProof", "The proof of a document's deletion", proofs}, func(ctx context.Context, in *documentIn) (ingest.Proof, error) {
 		return d.Ingest.Proof(ctx, in.ID)
 	})
 	add(a, d.Log, route{http.MethodPost, "/api/versions", "getVersions", "Versions by their ids, for progress", everybody}, func(ctx context.Context, in *versionsIn) ([]ingest.Version, error) {
@@ -128,6 +129,9 @@ func (d *Door) listCollections(ctx context.Context, _ *struct{}) ([]CollectionSt
 
 func (d *Door) withStatus(ctx context.Context, c ingest.Collection) (CollectionStatus, error) {
 	status, err := d.Ingest.Status(ctx, c.ID)
+	if !caller.From(ctx).Is(readers...) {
+		c.Config.Sources = nil // folders of this machine
+	}
 	return CollectionStatus{Collection: c, Status: status}, err
 }
 

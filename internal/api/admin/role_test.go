@@ -1,0 +1,128 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"airfield/internal/caller"
+	"airfield/internal/fault"
+)
+
+// opens is the decision which roles open which route, besides admin, in letters: Operator, Auditor, Viewer, Workflow.
+// A route that is not here fails the test: somebody has to decide.
+var opens = map[string]string{
+	"DELETE /api/collections/{name}":                        "OW",
+	"DELETE /api/documents/{id}":                            "OW",
+	"GET /api/audit":                                        "A",
+	"GET /api/audit/head":                                   "A",
+	"GET /api/audit/verify":                                 "A",
+	"GET /api/calls":                                        "OAV",
+	"GET /api/calls/follow":                                 "OAV",
+	"GET /api/calls/{id}":                                   "OAV",
+	"GET /api/collections":                                  "OAVW",
+	"GET /api/collections/{name}":                           "OAVW",
+	"GET /api/collections/{name}/documents":                 "OAVW",
+	"GET /api/costs":                                        "OAV",
+	"GET /api/dead-letters":                                 "OAVW",
+	"GET /api/dead-letters/{run}":                           "OAVW",
+	"GET /api/documents/{id}":                               "OAVW",
+	"GET /api/documents/{id}/chunks":                        "OW", // what a document says, like its content
+	"GET /api/documents/{id}/content":                       "OW",
+	"GET /api/documents/{id}/proof":                         "OAW",
+	"GET /api/documents/{id}/versions":                      "OAVW",
+	"GET /api/keys":                                         "",
+	"GET /api/sources":                                      "OAV",
+	"GET /api/status":                                       "OAV",
+	"GET /api/traces/{id}":                                  "OAV",
+	"GET /api/why":                                          "OAVW",
+	"POST /api/backup":                                      "",
+	"POST /api/collections/{name}/documents":                "OW",
+	"POST /api/collections/{name}/sources/{source}/confirm": "O",
+	"POST /api/collections/{name}/sources/{source}/scan":    "O",
+	"POST /api/dead-letters/replay":                         "O",
+	"POST /api/dead-letters/{run}/discard":                  "OW",
+	"POST /api/dead-letters/{run}/replay":                   "OW",
+	"POST /api/flush":                                       "O",
+	"POST /api/keys":                                        "",
+	"POST /api/keys/{id}/revoke":                            "",
+	"POST /api/reload":                                      "O",
+	"POST /api/versions":                                    "OAVW",
+}
+
+// valid is what a route needs to be asked at all.
+var valid = map[string]struct{ query, body string }{
+	"GET /api/why":                           {query: "?document=doc_1"},
+	"POST /api/keys":                         {body: `{"name":"x","role":"viewer"}`},
+	"POST /api/versions":                     {body: `{"ids":["ver_1"]}`},
+	"POST /api/collections/{name}/documents": {query: "?name=a.txt", body: "text"},
+}
+
+func TestEachRouteOpensToTheRolesThatWereDecided(t *testing.T) {
+	seen := map[string]bool{}
+	for path, item := range OpenAPI().Paths {
+		for _, operation := range []*huma.Operation{item.Get, item.Post, item.Delete, item.Put, item.Patch} {
+			if operation == nil {
+				continue
+			}
+			route := operation.Method + " " + path
+			seen[route] = true
+			letters, decided := opens[route]
+			if !decided {
+				t.Errorf("nobody has decided who may %s", route)
+				continue
+			}
+			for role, letter := range map[caller.Role]string{caller.Admin: "", caller.Operator: "O", caller.Auditor: "A", caller.Viewer: "V", caller.Workflow: "W"} {
+				if got, want := lets(t, route, role), strings.Contains(letters, letter); got != want {
+					t.Errorf("%s lets in %s: %v", route, role, got)
+				}
+			}
+			if lets(t, route, "") {
+				t.Errorf("%s lets in nobody", route)
+			}
+		}
+	}
+	for route := range opens {
+		if !seen[route] {
+			t.Errorf("%s is decided and not there", route)
+		}
+	}
+}
+
+// lets asks a door behind which there is nothing: who gets past it falls, or is told what is wrong with the request.
+func lets(t *testing.T, route string, role caller.Role) (in bool) {
+	t.Helper()
+	d := &Door{Log: slog.New(slog.DiscardHandler), Authentication: func(context.Context, string) (*caller.Caller, error) {
+		if !slices.Contains(caller.Roles, role) {
+			return nil, fault.New(fault.Unauthenticated, "key_missing", "this needs a key")
+		}
+		return &caller.Caller{Role: role, Workflow: "w", Clearance: caller.Restricted}, nil
+	}}
+	method, path, _ := strings.Cut(route, " ")
+	path = strings.NewReplacer("{name}", "c", "{id}", "i", "{run}", "r", "{source}", "s").Replace(path)
+	r := httptest.NewRequest(method, path+valid[route].query, strings.NewReader(valid[route].body))
+	if strings.HasPrefix(valid[route].body, "{") {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			if err, ok := p.(error); ok && errors.Is(err, http.ErrAbortHandler) {
+				t.Error(p)
+			}
+			in = true
+		}
+	}()
+	w := httptest.NewRecorder()
+	d.Handler().ServeHTTP(w, r)
+	if w.Code == http.StatusUnprocessableEntity {
+		t.Fatalf("%s was not asked as it wants to be: %s", route, w.Body)
+	}
+	return w.Code != http.StatusUnauthorized && w.Code != http.StatusForbidden
+}
