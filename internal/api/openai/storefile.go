@@ -185,7 +185,9 @@ func attributes(doc ingest.Document) map[string]any {
 	for key, value := range flat {
 		switch l := value.(type) {
 		case []string:
-			flat[key] = strings.Join(l, ",")
+			if flat[key] = strings.Join(l, ","); len(l) == 0 {
+				delete(flat, key)
+			}
 		case []any:
 			texts := make([]string, len(l))
 			for i, v := range l {
