@@ -44,6 +44,9 @@ type Response struct {
 	Size        int64  // of Body, where it is known, else -1
 	Body        io.ReadCloser
 	Meter       Meter // reads what the answer used; used by one goroutine, for this answer alone
+
+	// Clean takes our key out of what the provider says went wrong in mid-stream; nil where there is no key.
+	Clean func(text []byte) []byte
 }
 
 // Meter reads usage from an answer on its way to the caller. It must bear anything: an upstream's answer is not ours.

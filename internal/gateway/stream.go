@@ -93,9 +93,12 @@ func (s *stream) pass(e sse.Event) bool {
 		if s.write(s.events.Hold()); s.gone != nil {
 			return false
 		}
-		problem := s.answer.Meter.Reading().Problem
-		s.end(llm.Broken, fault.New(fault.Upstream, "upstream_error", "%s failed in the middle of its answer: %s", s.served.name, clip(problem, 300)))
-		s.write(append(s.comment(nil), e.Raw...))
+		problem, raw := []byte(s.answer.Meter.Reading().Problem), e.Raw
+		if s.answer.Clean != nil {
+			problem, raw = s.answer.Clean(problem), s.answer.Clean(raw)
+		}
+		s.end(llm.Broken, fault.New(fault.Upstream, "upstream_error", "%s failed in the middle of its answer: %s", s.served.name, clip(string(problem), 300)))
+		s.write(append(s.comment(nil), raw...))
 		return true
 	case Done:
 		if s.write(s.events.Hold()); s.gone != nil {

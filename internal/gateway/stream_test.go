@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"regexp"
@@ -163,6 +164,20 @@ func TestAStreamThatBreaksIsToldAndNeverEndedByUs(t *testing.T) {
 				t.Fatalf("usage %+v", row.Usage)
 			}
 		})
+	}
+}
+
+func TestAnErrorInMidStreamDoesNotTellOurKey(t *testing.T) {
+	w := newWorld(t, func(out http.ResponseWriter, r *http.Request) {
+		out.Header().Set("X-Request-Id", "for sk-provider-secret")
+		events(delta("Hello"), "data: {\"error\":{\"message\":\"no credit on sk-provider-secret\"}}\n\n")(out, r)
+	})
+	a := w.chat(t, askStream)
+	if strings.Contains(a.body, "sk-provider-secret") || !strings.Contains(a.body, "no credit on [key]") {
+		t.Errorf("the caller got\n%s", a.body)
+	}
+	if row := fmt.Sprintf("%+v", w.log.last(t, 1)); strings.Contains(row, "sk-provider-secret") || !strings.Contains(row, "no credit on [key]") {
+		t.Errorf("the row is %s", row)
 	}
 }
 

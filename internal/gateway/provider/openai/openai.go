@@ -134,10 +134,19 @@ func (p *Provider) response(a *gateway.Attempt, answer *http.Response) (*gateway
 		RequestID: answer.Header.Get("X-Request-Id"), Size: answer.ContentLength, Body: answer.Body,
 		Stream: strings.HasPrefix(contentType, "text/event-stream"), Meter: NewMeter(a.Surface),
 	}
-	if r.Status >= 400 && p.key != "" {
-		r.Body = &redacted{answer.Body, p.key}
+	if p.key == "" {
+		return r, nil
+	}
+	r.Clean, r.RequestID = p.clean, string(p.clean([]byte(r.RequestID)))
+	if r.Status >= 400 {
+		r.Body = &redacted{answer.Body, p.clean}
 	}
 	return r, nil
+}
+
+// clean takes our key out of a text: some endpoints quote the key they refuse.
+func (p *Provider) clean(text []byte) []byte {
+	return bytes.ReplaceAll(text, []byte(p.key), []byte("[key]"))
 }
 
 // failed says what kept a request from being answered, without the address, which may be nobody's business.
@@ -158,20 +167,19 @@ func (p *Provider) failed(err error) error {
 	return fault.New(fault.Upstream, "upstream_broken", "provider %s broke the connection: %w", p.name, err)
 }
 
-// redacted reads an error's body as a whole and takes our key out of it: some endpoints quote the key they refuse.
+// redacted reads an error's body as a whole and cleans it.
 type redacted struct {
-	body io.ReadCloser
-	key  string
+	body  io.ReadCloser
+	clean func([]byte) []byte // nil once it is done
 }
 
 func (r *redacted) Read(p []byte) (int, error) {
-	if r.key != "" {
+	if r.clean != nil {
 		text, err := io.ReadAll(io.LimitReader(r.body, maxError))
 		if err != nil && len(text) == 0 {
 			return 0, err
 		}
-		clean := bytes.ReplaceAll(text, []byte(r.key), []byte("[key]"))
-		r.body, r.key = &closing{bytes.NewReader(clean), r.body}, ""
+		r.body, r.clean = &closing{bytes.NewReader(r.clean(text)), r.body}, nil
 	}
 	return r.body.Read(p)
 }
