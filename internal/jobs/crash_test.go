@@ -125,6 +125,30 @@ func TestAnEmbeddedStartReleasesWhatADeadProcessLeft(t *testing.T) {
 	}
 }
 
+func TestAnEmbeddedStartLeadsAtOnceInsteadOfADeadProcess(t *testing.T) {
+	t.Parallel()
+	url := dbtest.SQLite(t)
+	d := dbtest.Open(t, url)
+	q := newQueue(t, d, nil)
+	enqueue(t, q, "work", nil, Options{MaxAttempts: 2})
+	kill := child(t, url)
+	leader := func(other string) (who string) {
+		t.Helper()
+		for end := time.Now().Add(4 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+			if err := d.QueryRow(t.Context(), "SELECT leader_id FROM river_leader").Scan(&who); err == nil && who != other {
+				return who
+			}
+		}
+		t.Fatalf("nobody leads but %q", who)
+		return ""
+	}
+	dead := leader("")
+	kill()
+	q.Handle("work", func(context.Context, Job) error { return nil })
+	start(t, q)
+	leader(dead)
+}
+
 func TestAJobThatEndsEveryProcessIsGivenUp(t *testing.T) {
 	t.Parallel()
 	url := dbtest.SQLite(t)

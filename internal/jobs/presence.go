@@ -30,6 +30,10 @@ func (q *Queue) enter(ctx context.Context, self string) (*presence, error) {
 		if n > 0 {
 			q.log.Info("jobs that a dead process left were released", "jobs", n)
 		}
+		if err == nil {
+			// Who leads wakes jobs that are due. River would wait until the dead one's lease ends.
+			_, err = q.db.Exec(ctx, "DELETE FROM river_leader")
+		}
 		return nil, err
 	}
 	p := &presence{db: q.db, engine: q.engine, log: q.log, self: self, deadAfter: q.config.DeadAfter}
