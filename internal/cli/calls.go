@@ -33,7 +33,12 @@ func callsCommand(env *environment) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			q := url.Values{"limit": {strconv.Itoa(f.limit)}, "workflow": {f.workflow}, "model": {f.model}, "outcome": {f.outcome}}
+			q := url.Values{"limit": {strconv.Itoa(f.limit)}}
+			for name, value := range map[string]string{"workflow": f.workflow, "model": f.model, "outcome": f.outcome} {
+				if value != "" {
+					q.Set(name, value)
+				}
+			}
 			if f.since > 0 {
 				q.Set("since", time.Now().Add(-f.since).UTC().Format(time.RFC3339Nano))
 			}
@@ -44,7 +49,13 @@ func callsCommand(env *environment) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return env.show(page.Calls, func() { env.callTable(page.Calls) })
+			return env.show(page.Calls, func() {
+				empty := "no calls yet"
+				if f.workflow+f.model+f.outcome != "" || f.since > 0 {
+					empty = "no call matches"
+				}
+				env.callTable(page.Calls, empty)
+			})
 		},
 	}
 	flags := cmd.Flags()
@@ -71,12 +82,12 @@ func callsCommand(env *environment) *cobra.Command {
 	return cmd
 }
 
-func (e *environment) callTable(calls []admin.Call) {
+func (e *environment) callTable(calls []admin.Call, empty string) {
 	var rows [][]any
 	for _, c := range calls {
 		rows = append(rows, callRow(c))
 	}
-	e.table([]string{"AT", "CALL", "WORKFLOW", "SURFACE", "MODEL", "OUTCOME", "IN", "OUT", "COST", "TOOK"}, rows, "no calls yet")
+	e.table([]string{"AT", "CALL", "WORKFLOW", "SURFACE", "MODEL", "OUTCOME", "IN", "OUT", "COST", "TOOK"}, rows, empty)
 }
 
 func callRow(c admin.Call) []any {

@@ -55,7 +55,7 @@ func (e *environment) costTable(costs admin.Costs) {
 		rows = append(rows, []any{r.Group, r.Calls, r.Errors, r.InputTokens, r.OutputTokens, cost, brief(time.Duration(r.P50MS * 1e6)), brief(time.Duration(r.P99MS * 1e6))})
 	}
 	since := costs.From.Local().Format("2006-01-02 15:04")
-	e.table([]string{strings.ToUpper(costs.By), "CALLS", "ERRORS", "TOKENS IN", "TOKENS OUT", "COST", "P50", "P99"}, rows, "no calls since "+since)
+	e.table([]string{strings.ToUpper(strings.ReplaceAll(costs.By, "_", " ")), "CALLS", "ERRORS", "TOKENS IN", "TOKENS OUT", "COST", "P50", "P99"}, rows, "no calls since "+since)
 	if len(rows) > 1 {
 		e.printf("in all %s since %s\n", sum, since)
 	}

@@ -406,7 +406,7 @@ func (d *demo) showWhatHappened(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	d.callTable(page.Calls)
+	d.callTable(page.Calls, "no calls yet")
 	d.title("What they cost, by workflow (airfield costs); the builtin models are free, and that is a price too")
 	costs, err := get[admin.Costs](ctx, d.client, "/api/costs?by=workflow")
 	if err != nil {

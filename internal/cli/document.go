@@ -295,7 +295,13 @@ func dlqCommand(env *environment) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return env.show(count, func() { env.printf("%d on their way again\n", count.Count) })
+			return env.show(count, func() {
+				if count.Count == 1 {
+					env.printf("1 is on its way again\n")
+				} else {
+					env.printf("%d are on their way again\n", count.Count)
+				}
+			})
 		},
 	}
 	filter(replay)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io/fs"
+	"maps"
 	"net/http"
 	"net/url"
 	"os"
@@ -128,6 +129,10 @@ func files(args []string) ([][2]string, error) {
 // metadata joins the flags with the file's sidecar; the flags win.
 func (u uploads) metadata(path string) (map[string]any, error) {
 	flat := map[string]any{}
+	said, err := u.said()
+	if err != nil {
+		return nil, err
+	}
 	text, err := os.ReadFile(path + ingest.SidecarSuffix)
 	if err == nil {
 		m, err := ingest.ParseSidecar(text)
@@ -138,6 +143,13 @@ func (u uploads) metadata(path string) (map[string]any, error) {
 	} else if !os.IsNotExist(err) {
 		return nil, fmt.Errorf("read sidecar: %w", err)
 	}
+	maps.Copy(flat, said)
+	return flat, nil
+}
+
+// said is the metadata that the flags give to every file.
+func (u uploads) said() (map[string]any, error) {
+	flat := map[string]any{}
 	for name, value := range map[string]string{"tier": u.tier, "type": u.kind, "date": u.date, "business_unit": u.unit, "title": u.title} {
 		if value != "" {
 			flat[name] = value
@@ -153,7 +165,8 @@ func (u uploads) metadata(path string) (map[string]any, error) {
 		}
 		flat[name] = value
 	}
-	return flat, nil
+	_, err := ingest.ParseMetadata(flat)
+	return flat, err
 }
 
 // outcome is one file's line.
@@ -180,6 +193,9 @@ func (o outcome) change() string {
 }
 
 func (e *environment) ingest(ctx context.Context, c *client, args []string, u uploads) error {
+	if _, err := u.said(); err != nil {
+		return err
+	}
 	list, err := files(args)
 	if err != nil {
 		return err
@@ -194,7 +210,7 @@ func (e *environment) ingest(ctx context.Context, c *client, args []string, u up
 		receipt, err := c.upload(ctx, name, f[0], f[1], u)
 		one := outcome{File: f[1], Receipt: receipt, State: ingest.Pending}
 		if err != nil {
-			if fault.Is(err, fault.Unavailable) || fault.Is(err, fault.Unauthenticated) || fault.Is(err, fault.Cancelled) || fault.Is(err, fault.Denied) {
+			if fault.Is(err, fault.Unavailable) || fault.Is(err, fault.Unauthenticated) || fault.Is(err, fault.Cancelled) || fault.Is(err, fault.Denied) || fault.As(err).Code == "collection_not_found" {
 				return err // the next one would fail alike
 			}
 			one.State, one.Error = "refused", err.Error()
@@ -338,7 +354,11 @@ func (e *environment) report(results []outcome) error {
 		}
 	})
 	if err == nil && failed > 0 {
-		err = &fault.Fault{Kind: fault.Internal, Code: "ingest_failed", Text: fmt.Sprintf("%d of %d files did not become searchable", failed, len(results)), Hint: "airfield dlq list shows why; airfield dlq replay tries again"}
+		f := fault.New(fault.Internal, "ingest_failed", "%d of %d files did not become searchable", failed, len(results))
+		if slices.ContainsFunc(results, func(r outcome) bool { return r.State == ingest.Dead }) {
+			f = f.Hinted("airfield dlq list shows why; airfield dlq replay tries again")
+		}
+		err = f
 	}
 	return err
 }

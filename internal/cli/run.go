@@ -98,11 +98,11 @@ func (e *environment) fail(err error) {
 	var f *fault.Fault
 	if errors.As(err, &f) {
 		text := f.Text
-		if f.Field != "" && !strings.Contains(text, f.Field) {
-			text = f.Field + ": " + text
+		if field := strings.TrimPrefix(f.Field, "/"); field != "" && !strings.Contains(text, field) {
+			text = field + ": " + text
 		}
 		if f.Err != nil && f.Kind != fault.Unauthenticated {
-			text += ": " + reason(f.Err)
+			text += ": " + reason(f.Err, text)
 		}
 		fmt.Fprintln(e.err, "airfield:", strings.ReplaceAll(text, "\n", "\n  "))
 		if f.Hint != "" {
@@ -116,9 +116,9 @@ func (e *environment) fail(err error) {
 	fmt.Fprintln(e.err, "airfield:", strings.ReplaceAll(err.Error(), "\n", "\n  "))
 }
 
-// reason is a cause without the path and the system call that the text before it has said.
-func reason(err error) string {
-	if path := (*fs.PathError)(nil); errors.As(err, &path) && err == error(path) {
+// reason is a cause without the path that the text before it has said.
+func reason(err error, said string) string {
+	if path := (*fs.PathError)(nil); errors.As(err, &path) && err == error(path) && strings.Contains(said, path.Path) {
 		return path.Err.Error()
 	}
 	return err.Error()

@@ -47,6 +47,16 @@ func (p *Pipeline) describe(ctx context.Context, tx *db.Tx, c Collection, doc do
 	return r, err
 }
 
+// newestGiven is what was said of the newest version. An upload that says nothing does not take it back: a document that
+// somebody closed must not open because its next version came without a word.
+func newestGiven(ctx context.Context, tx *db.Tx, doc docRow) (g given, err error) {
+	var raw string
+	if err := tx.QueryRow(ctx, "SELECT metadata FROM versions WHERE document_id = ? AND number = ?", doc.ID, doc.Last).Scan(&raw); err != nil {
+		return g, err
+	}
+	return g, json.Unmarshal([]byte(raw), &g)
+}
+
 func setGiven(ctx context.Context, tx *db.Tx, versionID string, g given) error {
 	raw, err := json.Marshal(g)
 	if err != nil {

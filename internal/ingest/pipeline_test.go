@@ -92,6 +92,27 @@ func TestOneChangedSentenceEmbedsOneOrTwoChunks(t *testing.T) {
 	})
 }
 
+func TestAnUploadThatSaysNothingKeepsWhatWasSaid(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		h := open(t, d, t.TempDir(), quick())
+		h.collection("docs")
+		h.start()
+		said := ingest.Metadata{Tier: caller.Restricted, Type: "contract"}
+		r := h.upload("docs", "a.md", prose("a", 1), said)
+		h.settled(r.VersionID, ingest.Live)
+		if again := h.upload("docs", "a.md", prose("a", 1), ingest.Metadata{}); again.Change != ingest.Unchanged {
+			t.Errorf("the same bytes: %+v", again)
+		}
+		r = h.upload("docs", "a.md", prose("b", 1), ingest.Metadata{})
+		h.settled(r.VersionID, ingest.Live)
+		doc, err := h.GetDocument(system(), r.DocumentID)
+		must(t, err)
+		if r.Number != 2 || doc.Tier != caller.Restricted || doc.Type != "contract" {
+			t.Errorf("the next version: %+v", doc)
+		}
+	})
+}
+
 func TestMetadataAloneAppliesWithoutEmbedding(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		h := open(t, d, t.TempDir(), quick())

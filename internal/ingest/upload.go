@@ -236,6 +236,11 @@ func (p *Pipeline) accept(ctx context.Context, tx *db.Tx, c Collection, f staged
 	case err != nil:
 		return r, err
 	default:
+		if f.Source == SourceUpload && came.equal(given{}) {
+			if came, err = newestGiven(ctx, tx, doc); err != nil {
+				return r, err
+			}
+		}
 		same, err := p.describe(ctx, tx, c, doc, f.object.SHA256, came)
 		if err != nil {
 			return r, err

@@ -63,7 +63,11 @@ func (p *Pipeline) whyRun(ctx context.Context, e *Explanation, v Version) (err e
 	r, now := *v.Run, time.Now()
 	switch r.State {
 	case runDone:
-		e.say("It became live %s with %d chunks on %d pages.", v.LiveAt.Format(time.RFC3339), v.Chunks, v.Pages)
+		size := counted(v.Chunks, "chunk", "chunks")
+		if v.Pages > 0 {
+			size += " on " + counted(v.Pages, "page", "pages")
+		}
+		e.say("It became live %s with %s.", v.LiveAt.Format(time.RFC3339), size)
 	case runDead:
 		e.say("The step %s gave up after %s: %s.", r.Step, counted(r.Attempts, "try", "tries"), r.Error)
 		e.say("Replay it with airfield dlq replay %s once the cause is gone, or discard it.", r.ID)

@@ -67,7 +67,7 @@ type Costs struct {
 type callsIn struct {
 	Workflow string    `query:"workflow"`
 	Model    string    `query:"model"`
-	Outcome  string    `query:"outcome" enum:"ok,error,broken,cancelled,cut,"`
+	Outcome  string    `query:"outcome" enum:"ok,error,broken,cancelled,cut"`
 	TraceID  string    `query:"trace"`
 	Since    time.Time `query:"since"`
 	Until    time.Time `query:"until"`
