@@ -148,6 +148,15 @@ func build(ctx context.Context, c *config.Config, log *slog.Logger) (p *parts, e
 	return p, nil
 }
 
+// modelNames are the models that callers may ask for, the builtin ones among them.
+func (p *parts) modelNames() []string {
+	var names []string
+	for _, m := range p.gateway.Models(context.Background()) {
+		names = append(names, m.Name)
+	}
+	return names
+}
+
 // openBucket is the list of what documents can be kept in.
 func openBucket(c *config.Config, log *slog.Logger, p *parts) (bucket.Bucket, error) {
 	dir, ok := strings.CutPrefix(c.Bucket.URL, "file:")

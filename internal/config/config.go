@@ -109,7 +109,6 @@ func Default() Config {
 		Access:      access.Default(),
 		Observe:     observe.Default(),
 		Retrieve:    retrieve.Default(),
-		Gateway:     gateway.Default(),
 	}
 }
 

@@ -63,6 +63,7 @@ CREATE INDEX chunks_document ON chunks (document_id);
 CREATE TABLE collections (
     id TEXT NOT NULL,
     name TEXT NOT NULL,
+    title TEXT NOT NULL DEFAULT '',
     owner TEXT NOT NULL,
     workflow TEXT NOT NULL DEFAULT '',
     config TEXT NOT NULL,

@@ -14,6 +14,7 @@ const (
 type Collection struct {
 	ID           string            `json:"id"`
 	Name         string            `json:"name"`
+	Title        string            `json:"title,omitempty"` // as its creator calls it; several may have the same
 	Owner        string            `json:"owner"`
 	Workflow     string            `json:"workflow,omitempty"` // that created it, where the owner is api
 	Config       CollectionConfig  `json:"config"`
@@ -30,14 +31,14 @@ type Collection struct {
 
 // NewCollection is what a collection is created from.
 type NewCollection struct {
-	Name     string // made from the id where empty
+	Title    string // any text; the name is made from it, or from the id where it is empty
 	Config   *CollectionConfig
 	Metadata map[string]string
 }
 
 // CollectionUpdate changes what is not nil.
 type CollectionUpdate struct {
-	Name     *string
+	Title    *string
 	Config   *CollectionConfig
 	Metadata map[string]string
 }

@@ -26,7 +26,9 @@ type CollectionConfig struct {
 	MetadataSchema map[string]any          `yaml:"metadata_schema" json:"metadata_schema,omitempty" doc:"A JSON Schema (2020-12) that every document's metadata must meet."`
 	Sources        map[string]SourceConfig `yaml:"sources" json:"sources,omitempty" doc:"Where its documents come from."`
 	MaxFileBytes   int64                   `yaml:"max_file_bytes" json:"max_file_bytes" doc:"The largest file it takes."`
-	KeepVersions   int                     `yaml:"keep_versions" json:"keep_versions" doc:"How many superseded versions of a document keep their bytes."`
+	KeepVersions   int                     `yaml:"keep_versions" json:"keep_versions" doc:"How many superseded versions of a document keep their bytes whatever their age."`
+
+	ExpireVersionsAfter time.Duration `yaml:"expire_versions_after" json:"expire_versions_after" doc:"Age, counted from its replacement, at which the bytes of an older version go; 0 is at once."`
 }
 
 // Defaults is metadata that applies where a document, its sidecar or its upload says nothing.
@@ -52,7 +54,7 @@ type SourceConfig struct {
 func DefaultCollection() CollectionConfig {
 	return CollectionConfig{
 		EmbeddingModel: "builtin-embed", AnswerModel: "builtin-answer", Chunking: chunk.Default(),
-		Defaults: Defaults{Tier: caller.Internal}, MaxFileBytes: 200 << 20, KeepVersions: 5,
+		Defaults: Defaults{Tier: caller.Internal}, MaxFileBytes: 200 << 20, KeepVersions: 3, ExpireVersionsAfter: 90 * 24 * time.Hour,
 	}
 }
 
@@ -68,6 +70,9 @@ func (c CollectionConfig) Check() (warnings []string, err error) {
 	}
 	if c.KeepVersions < 0 {
 		return nil, fmt.Errorf("keep_versions must not be negative")
+	}
+	if c.ExpireVersionsAfter < 0 {
+		return nil, fmt.Errorf("expire_versions_after must not be negative")
 	}
 	if warnings, err = c.Chunking.Check(); err != nil {
 		return nil, fmt.Errorf("chunking: %w", err)

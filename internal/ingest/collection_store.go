@@ -11,7 +11,7 @@ import (
 	"airfield/internal/id"
 )
 
-const collectionColumns = `c.id, c.name, c.owner, c.workflow, c.config, c.metadata, c.generation_id, g.model, g.dimensions,
+const collectionColumns = `c.id, c.name, c.title, c.owner, c.workflow, c.config, c.metadata, c.generation_id, g.model, g.dimensions,
 	c.epoch, c.sequence, c.created_at, c.updated_at, COALESCE(c.missing_since, 0)
 	FROM collections c JOIN generations g ON g.id = c.generation_id`
 
@@ -20,7 +20,7 @@ type scanner interface{ Scan(dest ...any) error }
 func scanCollection(row scanner) (c Collection, err error) {
 	var config, metadata string
 	var created, updated, missing int64
-	if err := row.Scan(&c.ID, &c.Name, &c.Owner, &c.Workflow, &config, &metadata, &c.GenerationID, &c.Model, &c.Dimensions,
+	if err := row.Scan(&c.ID, &c.Name, &c.Title, &c.Owner, &c.Workflow, &config, &metadata, &c.GenerationID, &c.Model, &c.Dimensions,
 		&c.Epoch, &c.Sequence, &created, &updated, &missing); err != nil {
 		return c, err
 	}
@@ -74,8 +74,8 @@ func insertCollection(ctx context.Context, tx *db.Tx, c Collection, now time.Tim
 		c.GenerationID, c.ID, c.Model, at); err != nil {
 		return c, err
 	}
-	_, err = tx.Exec(ctx, `INSERT INTO collections (id, name, owner, workflow, config, metadata, generation_id, created_at, updated_at)
-		VALUES (?,?,?,?,?,?,?,?,?)`, c.ID, c.Name, c.Owner, c.Workflow, config, metadata, c.GenerationID, at, at)
+	_, err = tx.Exec(ctx, `INSERT INTO collections (id, name, title, owner, workflow, config, metadata, generation_id, created_at, updated_at)
+		VALUES (?,?,?,?,?,?,?,?,?,?)`, c.ID, c.Name, c.Title, c.Owner, c.Workflow, config, metadata, c.GenerationID, at, at)
 	return c, err
 }
 

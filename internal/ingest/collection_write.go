@@ -2,9 +2,11 @@ package ingest
 
 import (
 	"context"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"airfield/internal/access"
 	"airfield/internal/caller"
@@ -20,37 +22,53 @@ func (p *Pipeline) CreateCollection(ctx context.Context, n NewCollection) (Colle
 	if who == nil || (who.Role != caller.Workflow && !who.Is(caller.Operator)) {
 		return Collection{}, fault.New(fault.Denied, "collection_create", "this key may not create collections")
 	}
-	c := Collection{ID: id.New("col"), Name: n.Name, Owner: OwnerAPI, Workflow: who.Workflow, Metadata: n.Metadata, Config: DefaultCollection()}
+	c := Collection{ID: id.New("col"), Title: n.Title, Owner: OwnerAPI, Workflow: who.Workflow, Metadata: n.Metadata, Config: DefaultCollection()}
 	c.Config.Defaults.Tier = max(who.Clearance, caller.Public)
 	if n.Config != nil {
 		c.Config = *n.Config
 	}
-	if c.Name == "" {
-		c.Name = c.ID
-	}
+	c.Name = c.nameFrom(c.Title)
 	if err := checkAPIConfig(ctx, c); err != nil {
 		return Collection{}, err
 	}
-	err := p.DB.Tx(ctx, func(tx *db.Tx) (err error) {
-		if c, err = insertCollection(ctx, tx, c, time.Now()); err != nil {
-			return err
-		}
-		return p.Audit.Record(ctx, tx, access.Entry{Action: "collection.create", Target: c.ID, Detail: map[string]any{"name": c.Name, "owner": OwnerAPI}})
-	})
+	err := p.insertCollection(ctx, &c)
 	if db.IsUnique(err) {
-		return Collection{}, nameTaken(c.Name)
+		// Whether somebody else has the name is not told: this one gets another.
+		c.Name = c.nameFrom(short(c.Name) + "-" + c.ID[len(c.ID)-6:])
+		err = p.insertCollection(ctx, &c)
 	}
 	return c, err
 }
 
-func nameTaken(name string) error {
-	return fault.New(fault.Conflict, "collection_exists", "the name %s is taken by another collection", name).At("name")
+func (p *Pipeline) insertCollection(ctx context.Context, c *Collection) error {
+	return p.DB.Tx(ctx, func(tx *db.Tx) (err error) {
+		if *c, err = insertCollection(ctx, tx, *c, time.Now()); err != nil {
+			return err
+		}
+		return p.Audit.Record(ctx, tx, access.Entry{Action: "collection.create", Target: c.ID, Detail: map[string]any{"name": c.Name, "owner": OwnerAPI}})
+	})
 }
+
+// nameFrom makes a name of what a caller calls its collection: "Support FAQ" becomes support-faq.
+func (c Collection) nameFrom(title string) string {
+	name := strings.Trim(notInName.ReplaceAllString(strings.ToLower(title), "-"), "-._")
+	if name = short(name); name == "" {
+		return c.ID
+	}
+	return name
+}
+
+var notInName = regexp.MustCompile(`[^a-z0-9._]+`)
+
+// short leaves room for what makes a name different from another's.
+func short(name string) string { return strings.TrimRight(name[:min(len(name), 48)], "-._") }
+
+const maxTitleBytes = 512
 
 // checkAPIConfig refuses what a collection made through the API may not have: sources read this machine's files.
 func checkAPIConfig(ctx context.Context, c Collection) error {
-	if !nameShape.MatchString(c.Name) {
-		return badName(c.Name)
+	if len(c.Title) > maxTitleBytes || !utf8.ValidString(c.Title) || strings.ContainsRune(c.Title, 0) {
+		return fault.New(fault.Invalid, "collection_name", "a collection's name is a text of at most %d bytes", maxTitleBytes).At("name")
 	}
 	if _, err := c.Config.Check(); err != nil {
 		return fault.New(fault.Invalid, "collection_config", "%w", err)
@@ -101,8 +119,8 @@ func (p *Pipeline) UpdateCollection(ctx context.Context, nameOrID string, u Coll
 		return before, fault.New(fault.Conflict, "collection_in_file", "the collection %s is configured in airfield.yaml", before.Name).Hinted("change the file")
 	}
 	c := before
-	if u.Name != nil {
-		c.Name = *u.Name
+	if u.Title != nil {
+		c.Title = *u.Title
 	}
 	if u.Config != nil {
 		c.Config = *u.Config
@@ -120,9 +138,6 @@ func (p *Pipeline) UpdateCollection(ctx context.Context, nameOrID string, u Coll
 		}
 		return err
 	})
-	if db.IsUnique(err) {
-		return before, nameTaken(c.Name)
-	}
 	if err != nil {
 		return before, err
 	}

@@ -163,7 +163,7 @@ func TestFilesBecomeDocumentsAndGoWithThem(t *testing.T) {
 		if _, err := h.GetFile(other, f.ID); !fault.Is(err, fault.NotFound) {
 			t.Error(err)
 		}
-		c, err := h.CreateCollection(w, ingest.NewCollection{Name: "store"})
+		c, err := h.CreateCollection(w, ingest.NewCollection{Title: "store"})
 		must(t, err)
 		if _, err := h.AttachFile(w, c.ID, f.ID, map[string]any{"tier": "restricted"}); !fault.Is(err, fault.Denied) {
 			t.Errorf("a tier above the clearance: %v", err)

@@ -16,7 +16,7 @@ import (
 func TestTheSweepRemovesOldBytesAndOnlyThose(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		h := open(t, d, t.TempDir(), quick())
-		h.collection("docs", func(c *ingest.CollectionConfig) { c.KeepVersions = 1 })
+		h.collection("docs", func(c *ingest.CollectionConfig) { c.KeepVersions, c.ExpireVersionsAfter = 1, 24*time.Hour })
 		h.start()
 		var doc string
 		for i := range 4 {
@@ -31,7 +31,7 @@ func TestTheSweepRemovesOldBytesAndOnlyThose(t *testing.T) {
 			must(t, err)
 		}
 		must(t, h.Sweep(system())) // what is young may still be on its way in
-		if objects, err := h.bucket.List(system(), "", "", 100); err != nil || len(objects) != 5 {
+		if objects, err := h.bucket.List(system(), "", "", 100); err != nil || len(objects) != 7 {
 			t.Errorf("%d objects: %v", len(objects), err)
 		}
 		must(t, h.SweepAt(system(), time.Now().Add(48*time.Hour)))

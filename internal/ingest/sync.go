@@ -89,7 +89,7 @@ func (p *Pipeline) writeConfig(ctx context.Context, tx *db.Tx, before, c Collect
 			warnings = append(warnings, fmt.Sprintf("collection %s holds vectors of %s: it stays with that model; embedding_model %s needs a new collection", c.Name, before.Model, c.Config.EmbeddingModel))
 		}
 	}
-	if same(before.Config, c.Config) && before.Name == c.Name && same(before.Metadata, c.Metadata) && before.MissingSince.IsZero() {
+	if same(before.Config, c.Config) && before.Title == c.Title && same(before.Metadata, c.Metadata) && before.MissingSince.IsZero() {
 		return warnings, p.syncSources(ctx, tx, c)
 	}
 	if before.Config.Chunking != c.Config.Chunking {
@@ -99,7 +99,7 @@ func (p *Pipeline) writeConfig(ctx context.Context, tx *db.Tx, before, c Collect
 	if err != nil {
 		return nil, err
 	}
-	if _, err := tx.Exec(ctx, "UPDATE collections SET name = ?, config = ?, metadata = ?, missing_since = NULL, updated_at = ? WHERE id = ?", c.Name, config, metadata, db.Micros(time.Now()), c.ID); err != nil {
+	if _, err := tx.Exec(ctx, "UPDATE collections SET title = ?, config = ?, metadata = ?, missing_since = NULL, updated_at = ? WHERE id = ?", c.Title, config, metadata, db.Micros(time.Now()), c.ID); err != nil {
 		return nil, err
 	}
 	if err := p.syncSources(ctx, tx, c); err != nil {

@@ -68,7 +68,7 @@ test("files and vector stores: create, upload, poll, search, delete", async () =
   assert.equal((await client.files.retrieve(file.id)).bytes, file.bytes);
   assert.equal(await (await client.files.content(file.id)).text(), "# Storage\n\nPallets may be stored in hall 7 for 21 days free of charge.\n");
 
-  const store = await client.vectorStores.create({ name: "terminal", metadata: { team: "yard" } });
+  const store = await client.vectorStores.create({ name: "Terminal FAQ", metadata: { team: "yard" } });
   const attached = await client.vectorStores.files.createAndPoll(store.id, { file_id: file.id, attributes: { type: "policy", floor: 7 } });
   assert.equal(attached.status, "completed", JSON.stringify(attached.last_error));
 

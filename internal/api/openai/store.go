@@ -46,7 +46,7 @@ func (d *Door) createStore(_ http.ResponseWriter, r *http.Request) (any, error) 
 	}
 	n := ingest.NewCollection{Metadata: q.Metadata}
 	if q.Name != nil {
-		n.Name = *q.Name
+		n.Title = *q.Name
 	}
 	config := ingest.DefaultCollection()
 	config.Defaults.Tier = caller.From(r.Context()).Clearance // nobody with less sees what is put in
@@ -116,7 +116,7 @@ func (d *Door) updateStore(_ http.ResponseWriter, r *http.Request) (any, error) 
 	if err := q.check(); err != nil {
 		return nil, err
 	}
-	c, err := d.Ingest.UpdateCollection(r.Context(), r.PathValue("store"), ingest.CollectionUpdate{Name: q.Name, Metadata: q.Metadata})
+	c, err := d.Ingest.UpdateCollection(r.Context(), r.PathValue("store"), ingest.CollectionUpdate{Title: q.Name, Metadata: q.Metadata})
 	if err != nil {
 		return nil, err
 	}
@@ -162,12 +162,16 @@ func (d *Door) storeObject(r *http.Request, c ingest.Collection) (any, error) {
 	if n.InProgress > 0 {
 		state = "in_progress"
 	}
+	name := c.Title
+	if name == "" {
+		name = c.Name
+	}
 	metadata := c.Metadata
 	if metadata == nil {
 		metadata = map[string]string{}
 	}
 	return map[string]any{
-		"id": c.ID, "object": "vector_store", "created_at": c.CreatedAt.Unix(), "name": c.Name, "description": c.Config.Description, "usage_bytes": status.Bytes,
+		"id": c.ID, "object": "vector_store", "created_at": c.CreatedAt.Unix(), "name": name, "description": c.Config.Description, "usage_bytes": status.Bytes,
 		"file_counts": n, "status": state, "expires_after": nil, "expires_at": nil, "last_active_at": c.UpdatedAt.Unix(), "metadata": metadata,
 	}, nil
 }

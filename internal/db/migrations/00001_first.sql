@@ -42,6 +42,7 @@ CREATE INDEX audit_target ON audit (target, sequence);
 CREATE TABLE collections (
     id            TEXT PRIMARY KEY,
     name          TEXT NOT NULL,
+    title         TEXT NOT NULL DEFAULT '',   -- as its creator calls it; need not be unique
     owner         TEXT NOT NULL,              -- file (airfield.yaml) or api
     workflow      TEXT NOT NULL DEFAULT '',   -- that created it, where owner is api
     config        TEXT NOT NULL,
