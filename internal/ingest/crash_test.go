@@ -207,7 +207,12 @@ func TestWorkersThatDieOverAndOverMakeADeadLetter(t *testing.T) {
 		for range c.MaxCrashes {
 			_, err := d.Exec(context.Background(), "UPDATE runs SET state = 'running', leased_by = 'gone', leased_until = 5 WHERE state = 'waiting'")
 			must(t, err)
+			before := db.Micros(time.Now())
 			must(t, h.Recover(context.Background()))
+			// The first goes on at once, the next waits: a server that is killed in a loop does not use the tries up.
+			if at := h.count("SELECT COALESCE(MAX(due_at), 0) FROM runs WHERE state = 'waiting' AND crashes = 2"); at != 0 && int64(at) < before+c.Backoff.Microseconds() {
+				t.Error("after its second crash the run is due at once")
+			}
 		}
 		v := h.settled(r.VersionID, ingest.Dead)
 		if v.Run.ErrorCode != "worker_died" {
