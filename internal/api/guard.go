@@ -36,7 +36,7 @@ func Guard(auth Authenticate, refuse func(http.ResponseWriter, *http.Request, er
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		who, err := auth(r.Context(), Key(r))
 		if err == nil && !who.Is(roles...) {
-			err = fault.New(fault.Denied, "role_denied", "a key with the role %s may not do this", who.Role).Hinted("it needs one of: %s", roleNames(roles))
+			err = Denied(who, roles)
 		}
 		if err != nil {
 			refuse(w, r, err)
@@ -52,7 +52,13 @@ func Guard(auth Authenticate, refuse func(http.ResponseWriter, *http.Request, er
 	})
 }
 
-func roleNames(roles []caller.Role) string {
+// Denied is the error of a caller that has none of the roles.
+func Denied(who *caller.Caller, roles []caller.Role) error {
+	return fault.New(fault.Denied, "role_denied", "a key with the role %s may not do this", who.Role).Hinted("it needs one of: %s", RoleNames(roles))
+}
+
+// RoleNames lists who may: administrators, and the roles.
+func RoleNames(roles []caller.Role) string {
 	names := []string{string(caller.Admin)}
 	for _, r := range roles {
 		names = append(names, string(r))

@@ -5,9 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"maps"
 	"os"
-	"slices"
 	"strings"
 	"time"
 
@@ -64,9 +62,10 @@ func (s *server) Reload(ctx context.Context) ([]string, error) {
 	defer s.mu.Unlock()
 	next, warnings, err := config.Load(s.options.ConfigPath)
 	if err != nil {
-		return nil, err
+		return nil, fault.New(fault.Invalid, "config_invalid", "the configuration cannot be used: %v", err)
 	}
-	differences := config.Diff(s.config, next)
+	now := s.config.Load()
+	differences := config.Diff(now, next)
 	if fixed := config.Restart(differences); len(fixed) > 0 {
 		keys := make([]string, len(fixed))
 		for i, d := range fixed {
@@ -81,11 +80,11 @@ func (s *server) Reload(ctx context.Context) ([]string, error) {
 		return nil, err
 	}
 	if err := s.syncCollections(ctx, next); err != nil {
-		return nil, errors.Join(err, s.parts.gateway.Reload(s.config.Gateway))
+		return nil, errors.Join(err, s.parts.gateway.Reload(now.Gateway))
 	}
 	s.parts.keys.SetWorkflows(workflows(next))
-	s.parts.metrics.SetModels(slices.Collect(maps.Keys(next.Gateway.Models)))
-	s.config = next
+	s.parts.metrics.SetModels(s.parts.modelNames())
+	s.config.Store(next)
 	changes := make([]string, len(differences))
 	for i, d := range differences {
 		changes[i] = d.Key

@@ -17,7 +17,7 @@ const probeTime = 2 * time.Second
 
 // Status says how the process and each of its parts are.
 func (s *server) Status(ctx context.Context) admin.ServerStatus {
-	st := admin.ServerStatus{Environment: s.config.Environment, Version: s.options.Version, Role: s.options.Role, Started: s.started, Uptime: time.Since(s.started), Ready: true}
+	st := admin.ServerStatus{Environment: s.config.Load().Environment, Version: s.options.Version, Role: s.options.Role, Started: s.started, Uptime: time.Since(s.started), Ready: true}
 	note := func(name, detail string, err error) {
 		part := admin.Part{Name: name, OK: err == nil, Detail: detail}
 		if err != nil {
@@ -76,13 +76,14 @@ func (s *server) Backup(ctx context.Context, w http.ResponseWriter) error {
 	if err := s.Flush(ctx); err != nil {
 		return err
 	}
-	return backup(ctx, s.config, s.parts, s.options.Version, w)
+	return backup(ctx, s.config.Load(), s.parts, s.options.Version, w)
 }
 
 // retain removes calls and spans whose time is over, a little at a time.
 func (s *server) retain(ctx context.Context) error {
 	return every(ctx, time.Hour, func() {
-		if _, _, err := s.parts.store.Retain(ctx, time.Now(), s.config.Observe.KeepCalls, s.config.Observe.KeepSpans); err != nil && ctx.Err() == nil {
+		keep := s.config.Load().Observe
+		if _, _, err := s.parts.store.Retain(ctx, time.Now(), keep.KeepCalls, keep.KeepSpans); err != nil && ctx.Err() == nil {
 			s.log.Warn("old calls were not removed; it is tried again in an hour", "error", err)
 		}
 	})

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -19,7 +20,7 @@ var client = &http.Client{Timeout: patience, Transport: &http.Transport{TLSClien
 
 // request sends a request and prints the status, some headers and the body:
 //
-//	http [-k KEY] [-h 'Name: value'] [-size BYTES] METHOD URL [BODY|@FILE]
+//	http [-k KEY] [-h 'Name: value'] [-long BYTES] [-size BYTES] METHOD URL [BODY|@FILE]
 func request(ts *testscript.TestScript, neg bool, args []string) {
 	header := http.Header{}
 	size := int64(0)
@@ -34,6 +35,10 @@ func request(ts *testscript.TestScript, neg bool, args []string) {
 			n, err := strconv.ParseInt(args[1], 10, 64)
 			ts.Check(err)
 			size = n
+		case "-long":
+			n, err := strconv.Atoi(args[1])
+			ts.Check(err)
+			header.Set("X-Long", strings.Repeat("a", n))
 		default:
 			ts.Fatalf("there is no %s", args[0])
 		}
@@ -116,4 +121,23 @@ func certificate(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	ts.Check(os.WriteFile(ts.MkAbs(args[2]), key, 0o600))
 	ts.Check(os.WriteFile(ts.MkAbs(args[1]), cert, 0o644))
+}
+
+// roles asks which of the script's keys may do something: roles METHOD PATH KEY… The others must get 403, and these not.
+func roles(ts *testscript.TestScript, neg bool, args []string) {
+	refuseNot(ts, neg, 3, args, "roles METHOD PATH KEY…")
+	for _, role := range []string{"WORKFLOW", "OPERATOR", "AUDITOR", "VIEWER", "ADMIN"} {
+		key := ts.Getenv(role)
+		req, err := http.NewRequest(args[0], ts.Getenv("one_URL")+args[1], strings.NewReader("{}"))
+		ts.Check(err)
+		req.Header.Set("Authorization", "Bearer "+key)
+		req.Header.Set("Content-Type", "application/json")
+		res, err := client.Do(req)
+		ts.Check(err)
+		io.Copy(io.Discard, res.Body)
+		res.Body.Close()
+		if may := slices.Contains(args[2:], key); may == (res.StatusCode == http.StatusForbidden) || res.StatusCode == http.StatusUnauthorized || res.StatusCode >= 500 {
+			ts.Fatalf("%s %s as %s: status %d, may %v", args[0], args[1], role, res.StatusCode, may)
+		}
+	}
 }

@@ -75,4 +75,7 @@ var commands = map[string]func(ts *testscript.TestScript, neg bool, args []strin
 	"substitute":  substitute,
 	"occupy":      occupy,
 	"helps":       helps,
+	"roles":       roles,
+	"seen":        seen,
+	"follow":      follow,
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"time"
@@ -155,4 +156,47 @@ func provider(ts *testscript.TestScript, neg bool, args []string) {
 		mux.ServeHTTP(w, r)
 	}))
 	ts.Setenv(args[0]+"_URL", "http://"+l.Addr().String())
+}
+
+// follow runs a command that ends only when it is interrupted: follow start ARG…, follow until PATTERN, follow stop.
+func follow(ts *testscript.TestScript, neg bool, args []string) {
+	refuseNot(ts, neg, 1, args, "follow start ARG… | until PATTERN | stop")
+	s := sessionOf(ts).servers["follow"]
+	switch args[0] {
+	case "start":
+		s = &server{log: ts.MkAbs("follow.out"), ended: make(chan error, 1)}
+		out, err := os.Create(s.log)
+		ts.Check(err)
+		defer out.Close()
+		s.cmd = exec.Command(airfield(ts), args[1:]...)
+		s.cmd.Env, s.cmd.Dir, s.cmd.Stdout = append(environ(ts), "AIRFIELD_CONFIG="+ts.Getenv("AIRFIELD_CONFIG")), ts.MkAbs("."), out
+		ts.Check(s.cmd.Start())
+		go func() { s.ended <- s.cmd.Wait() }()
+		sessionOf(ts).servers["follow"] = s
+		ts.Defer(s.kill)
+		time.Sleep(time.Second) // it begins with what ends from now on, and prints nothing until then
+	case "until":
+		for deadline := time.Now().Add(patience); !strings.Contains(ts.ReadFile(s.log), args[1]); time.Sleep(20 * time.Millisecond) {
+			if time.Now().After(deadline) {
+				ts.Fatalf("%q was not seen within %s", args[1], patience)
+			}
+		}
+	case "stop":
+		ts.Check(s.cmd.Process.Signal(os.Interrupt))
+		err := <-s.ended
+		s.ended <- err
+		ts.Check(err)
+		ts.Stdout().Write([]byte(ts.ReadFile(s.log)))
+	}
+}
+
+// seen waits until a file holds a pattern, over lines: seen one.log 'taken over'
+func seen(ts *testscript.TestScript, neg bool, args []string) {
+	refuseNot(ts, neg, 2, args, "seen FILE PATTERN")
+	pattern := regexp.MustCompile("(?s)" + args[1])
+	for deadline := time.Now().Add(patience); !pattern.MatchString(ts.ReadFile(args[0])); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			ts.Fatalf("%q was not seen in %s within %s\n%s", args[1], args[0], patience, ts.ReadFile(args[0]))
+		}
+	}
 }

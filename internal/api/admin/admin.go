@@ -127,16 +127,15 @@ type route struct {
 }
 
 func (r route) operation() huma.Operation {
-	return huma.Operation{Method: r.method, Path: r.path, OperationID: r.id, Summary: r.summary, Description: "Roles: " + roleText(r.roles) + ".", MaxBodyBytes: 1 << 20}
+	return huma.Operation{Method: r.method, Path: r.path, OperationID: r.id, Summary: r.summary, Description: "Roles: " + api.RoleNames(r.roles) + ".", MaxBodyBytes: 1 << 20}
 }
 
 // add registers an operation that only callers with one of the roles may do.
 func add[In, Out any](a huma.API, log *slog.Logger, r route, fn func(ctx context.Context, in *In) (Out, error)) {
-	huma.Register(a, r.operation(),
+	op := r.operation()
+	op.Middlewares = huma.Middlewares{r.admit} // before the request is looked into
+	huma.Register(a, op,
 		func(ctx context.Context, in *In) (*body[Out], error) {
-			if who := caller.From(ctx); !who.Is(r.roles...) {
-				return nil, api.ProblemOf(fault.New(fault.Denied, "role_denied", "a key with the role %s may not do this", who.Role).Hinted("it needs one of: %s", roleText(r.roles)))
-			}
 			out, err := fn(ctx, in)
 			if err != nil {
 				if fault.Is(err, fault.Internal) {
@@ -148,10 +147,12 @@ func add[In, Out any](a huma.API, log *slog.Logger, r route, fn func(ctx context
 		})
 }
 
-func roleText(roles []caller.Role) string {
-	text := string(caller.Admin)
-	for _, r := range roles {
-		text += ", " + string(r)
+// admit lets callers with one of the route's roles through.
+func (r route) admit(ctx huma.Context, next func(huma.Context)) {
+	if who := caller.From(ctx.Context()); !who.Is(r.roles...) {
+		_, w := humago.Unwrap(ctx)
+		api.WriteProblem(w, nil, api.Denied(who, r.roles))
+		return
 	}
-	return text
+	next(ctx)
 }

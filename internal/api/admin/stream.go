@@ -69,7 +69,7 @@ const streamTime = 2 * time.Hour
 func (d *Door) stream(roles []caller.Role, fn func(http.ResponseWriter, *http.Request) error) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if who := caller.From(r.Context()); !who.Is(roles...) {
-			api.WriteProblem(w, r, fault.New(fault.Denied, "role_denied", "a key with the role %s may not do this", who.Role).Hinted("it needs one of: %s", roleText(roles)))
+			api.WriteProblem(w, r, api.Denied(who, roles))
 			return
 		}
 		defer api.Extend(w, streamTime)()
