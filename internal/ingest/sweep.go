@@ -27,7 +27,7 @@ func (p *Pipeline) sweep(ctx context.Context, now time.Time) error {
 		p.free(ctx, db.Micros(now)),
 		p.wakeForgotten(ctx, now),
 		p.dropDerived(ctx),
-		p.dropOldVersions(ctx),
+		p.dropOldVersions(ctx, now),
 		p.dropOrphans(ctx, "versions/", "versions", now),
 		p.dropOrphans(ctx, "files/", "files", now),
 	)
@@ -117,15 +117,18 @@ func (p *Pipeline) dropDerived(ctx context.Context) error {
 	}
 }
 
-// dropOldVersions removes the bytes of superseded versions beyond what their collection keeps.
-func (p *Pipeline) dropOldVersions(ctx context.Context) error {
+// dropOldVersions removes the bytes of superseded versions beyond those that their collection keeps, when they have been
+// replaced for as long as it says.
+func (p *Pipeline) dropOldVersions(ctx context.Context, now time.Time) error {
 	all, err := allCollections(ctx, p.DB)
 	if err != nil {
 		return err
 	}
 	for _, c := range all {
 		list, err := collect(ctx, p.DB, scanText, `SELECT v.id FROM versions v JOIN documents d ON d.id = v.document_id
-			WHERE v.collection_id = ? AND v.state = ? AND v.bucket_key <> '' AND v.number < d.last_number - ? LIMIT ?`, c.ID, Superseded, c.Config.KeepVersions, sweepBatch)
+			WHERE v.collection_id = ? AND v.state = ? AND v.bucket_key <> '' AND v.number < d.last_number - ?
+			AND EXISTS (SELECT 1 FROM versions n WHERE n.document_id = v.document_id AND n.number > v.number AND n.live_at <= ?) LIMIT ?`,
+			c.ID, Superseded, c.Config.KeepVersions, db.Micros(now.Add(-c.Config.ExpireVersionsAfter)), sweepBatch)
 		if err != nil {
 			return err
 		}
