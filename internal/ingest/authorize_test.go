@@ -160,3 +160,34 @@ func TestAFileIsForThoseClearedAsFarAsItsUploader(t *testing.T) {
 		}
 	})
 }
+
+func TestSilenceOpensNothing(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		h := open(t, d, t.TempDir(), quick())
+		h.start()
+		h.collection("shared") // by default internal
+		tier := func(r ingest.Receipt, want caller.Tier) {
+			t.Helper()
+			h.settled(r.VersionID, ingest.Live)
+			if doc, err := h.GetDocument(system(), r.DocumentID); err != nil || doc.Tier != want {
+				t.Errorf("it is %s, not %s: %v", doc.Tier, want, err)
+			}
+		}
+		tier(h.upload("shared", "plan.md", "first", ingest.Metadata{Tier: caller.Restricted}), caller.Restricted)
+		tier(h.upload("shared", "plan.md", "first", ingest.Metadata{Type: "plan"}), caller.Restricted)
+		r := h.upload("shared", "plan.md", "second", ingest.Metadata{})
+		tier(r, caller.Restricted)
+		_, err := h.UpdateMetadata(system(), r.DocumentID, ingest.Metadata{Type: "memo"})
+		must(t, err)
+		tier(r, caller.Restricted)
+
+		// A sidecar that could not be read, and then is taken away, opens nothing either.
+		_, err = h.Upload(system(), "shared", ingest.Upload{Name: "plan.md", Reader: strings.NewReader("second"), Problem: "line 1"})
+		must(t, err)
+		tier(h.upload("shared", "plan.md", "third", ingest.Metadata{Type: "plan"}), caller.Restricted)
+
+		tier(h.upload("shared", "plan.md", "third", ingest.Metadata{Tier: caller.Internal}), caller.Internal)
+		tier(h.upload("shared", "plan.md", "fourth", ingest.Metadata{Tier: caller.Public}), caller.Public)
+		tier(h.upload("shared", "plan.md", "fifth", ingest.Metadata{Type: "plan"}), caller.Internal) // the default is closer
+	})
+}

@@ -57,6 +57,20 @@ func newestGiven(ctx context.Context, tx *db.Tx, doc docRow) (g given, err error
 	return g, json.Unmarshal([]byte(raw), &g)
 }
 
+// keepClosed is for who says something, but no tier, and for a sidecar that is gone: the document stays as closed as the
+// newest version was given, where that is more than by default. To open it takes a word.
+func (c Collection) keepClosed(ctx context.Context, tx *db.Tx, doc docRow, came given) (given, error) {
+	if came.Metadata.Tier != caller.None {
+		return came, nil
+	}
+	before, err := newestGiven(ctx, tx, doc)
+	usual := c.Config.Sources[doc.Source].Defaults.metadata().Over(c.Config.Defaults.metadata()).Tier
+	if before.Metadata.Tier > usual {
+		came.Metadata.Tier = before.Metadata.Tier
+	}
+	return came, err
+}
+
 func setGiven(ctx context.Context, tx *db.Tx, versionID string, g given) error {
 	raw, err := json.Marshal(g)
 	if err != nil {
@@ -142,7 +156,10 @@ func (p *Pipeline) UpdateMetadata(ctx context.Context, documentID string, m Meta
 		if doc.Deleted {
 			return noDocument(documentID)
 		}
-		came := given{Metadata: m}
+		came, err := c.keepClosed(ctx, tx, doc, given{Metadata: m})
+		if err != nil {
+			return err
+		}
 		open, err := collect(ctx, tx, scanText, "SELECT id FROM versions WHERE document_id = ? AND state IN (?,?,?)", doc.ID, Pending, Running, Live)
 		if err != nil {
 			return err

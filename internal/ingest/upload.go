@@ -241,6 +241,9 @@ func (p *Pipeline) accept(ctx context.Context, tx *db.Tx, c Collection, f staged
 				return r, err
 			}
 		}
+		if came, err = c.keepClosed(ctx, tx, doc, came); err != nil {
+			return r, err
+		}
 		same, err := p.describe(ctx, tx, c, doc, f.object.SHA256, came)
 		if err != nil {
 			return r, err

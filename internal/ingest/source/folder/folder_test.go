@@ -241,8 +241,13 @@ func TestSidecars(t *testing.T) {
 		p.expect(source.Report{}) // and not again at every scan
 		p.remove("a.txt" + ingest.SidecarSuffix)
 		p.expect(source.Report{Changed: 1})
-		if doc = p.documents()["a.txt"]; doc.Tier != caller.Internal || doc.Newest.State != ingest.Live || p.embedded != embedded {
-			t.Errorf("tier %s, %s", doc.Tier, doc.Newest.State)
+		if doc = p.documents()["a.txt"]; doc.Tier != caller.Confidential || doc.Newest.State != ingest.Live || p.embedded != embedded {
+			t.Errorf("tier %s, %s: a sidecar that is gone opens nothing", doc.Tier, doc.Newest.State)
+		}
+		p.put("a.txt"+ingest.SidecarSuffix, "tier: internal\n")
+		p.expect(source.Report{Changed: 1})
+		if doc = p.documents()["a.txt"]; doc.Tier != caller.Internal {
+			t.Errorf("tier %s", doc.Tier)
 		}
 	})
 }
