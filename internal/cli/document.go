@@ -60,7 +60,10 @@ func listCommand(env *environment) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			q := url.Values{"limit": {strconv.Itoa(limit)}, "state": {state}}
+			q := url.Values{"limit": {strconv.Itoa(limit)}}
+			if state != "" {
+				q.Set("state", state)
+			}
 			docs, err := get[[]ingest.Document](cmd.Context(), c, "/api/collections/"+url.PathEscape(name)+"/documents?"+q.Encode())
 			if err != nil {
 				return err
@@ -79,7 +82,7 @@ func listCommand(env *environment) *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVarP(&collection, "collection", "c", "", "name of the collection")
-	cmd.Flags().StringVar(&state, "state", "", "only those whose newest version is pending, running, live, dead …")
+	cmd.Flags().StringVar(&state, "state", "", "only those whose newest version is pending, running, live, superseded or dead")
 	cmd.Flags().IntVar(&limit, "limit", 100, "at most this many")
 	return cmd
 }

@@ -27,7 +27,7 @@ type documentIn struct {
 
 type listDocumentsIn struct {
 	Name   string `path:"name" doc:"Name or id of the collection."`
-	State  string `query:"state" doc:"State of the newest version."`
+	State  string `query:"state" enum:"pending,running,live,superseded,dead" doc:"State of the newest version."`
 	Source string `query:"source"`
 	After  string `query:"after" doc:"Id of the last document of the page before."`
 	Limit  int    `query:"limit" minimum:"0" maximum:"1000"`
