@@ -121,9 +121,9 @@ CREATE TABLE files (
     bucket_key TEXT NOT NULL,
     bucket_version TEXT NOT NULL,
     workflow TEXT NOT NULL,
+    tier BIGINT NOT NULL,
     created_by TEXT NOT NULL,
     created_at BIGINT NOT NULL,
-    tier BIGINT NOT NULL DEFAULT 4,
     PRIMARY KEY (id)
 );
 CREATE INDEX files_workflow ON files (workflow, id);

@@ -227,6 +227,7 @@ CREATE TABLE files (
     bucket_key     TEXT NOT NULL,
     bucket_version TEXT NOT NULL,
     workflow       TEXT NOT NULL,
+    tier           BIGINT NOT NULL,           -- the clearance of who uploaded it
     created_by     TEXT NOT NULL,
     created_at     BIGINT NOT NULL
 );
