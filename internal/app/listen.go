@@ -92,6 +92,14 @@ func serveHTTP(ctx context.Context, l net.Listener, c config.Server, handler htt
 		MaxHeaderBytes:    64 << 10,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}
+	var unused sync.Map // connections on which nothing has come yet
+	server.ConnState = func(c net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			unused.Store(c, nil)
+		} else {
+			unused.Delete(c)
+		}
+	}
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(l) }()
 	select {
@@ -101,9 +109,19 @@ func serveHTTP(ctx context.Context, l net.Listener, c config.Server, handler htt
 	}
 	stop, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), c.Drain, errors.New("requests in flight took longer than server.drain"))
 	defer cancel()
+	// Shutdown waits five seconds for connections such as browsers open in advance.
+	defer time.AfterFunc(unusedTime, func() {
+		unused.Range(func(c, _ any) bool {
+			c.(net.Conn).Close()
+			return true
+		})
+	}).Stop()
 	if err := server.Shutdown(stop); err != nil {
 		log.Warn("requests were cut off", "cause", context.Cause(stop))
 		return server.Close()
 	}
 	return nil
 }
+
+// unusedTime is how long a connection may still bring its first request after the process was asked to stop.
+const unusedTime = 500 * time.Millisecond
