@@ -44,7 +44,8 @@ var Roles = []string{"all", "gateway", "worker", "api"}
 func (o Options) does(role string) bool { return o.Role == "all" || o.Role == role }
 
 // gcPercent is what garbage may come to before it is collected, in percent of what lives: a server's heap is small, so
-// that Go's 100 collects all the time. Measured at saturation: an eighth of a call's CPU for ten megabytes.
+// that Go's 100 collects all the time. Measured at saturation, means of five runs: 1.58 times the CPU of a bare proxy
+// instead of 1.70, for ten megabytes.
 const gcPercent = 200
 
 // Serve runs a server until ctx ends.
@@ -97,7 +98,6 @@ type server struct {
 	parts   *parts
 	log     *slog.Logger
 	started time.Time
-	tasks   []task // that feed the index and do the work of this role
 
 	mu     sync.Mutex // held while the configuration is taken over
 	config atomic.Pointer[config.Config]
