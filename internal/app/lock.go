@@ -32,7 +32,7 @@ func lockFolder(dir string) (release func(), err error) {
 		return nil, fault.New(fault.Conflict, "data_folder_locked", "the data folder %s is in use by another airfield (process %s)", dir, strings.TrimSpace(string(holder))).
 			Hinted("stop it first, or set data to another folder")
 	}
-	if err := f.Truncate(0); err == nil {
+	if err = f.Truncate(0); err == nil {
 		_, err = f.WriteAt([]byte(strconv.Itoa(os.Getpid())+"\n"), 0)
 	}
 	if err != nil {

@@ -158,9 +158,10 @@ func provider(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv(args[0]+"_URL", "http://"+l.Addr().String())
 }
 
-// follow runs a command that ends only when it is interrupted: follow start ARG…, follow until PATTERN, follow stop.
+// follow runs a command that ends only when it is interrupted: follow start ARG…; then follow first KEY METHOD URL BODY makes
+// calls until it shows one; follow stop prints what it showed.
 func follow(ts *testscript.TestScript, neg bool, args []string) {
-	refuseNot(ts, neg, 1, args, "follow start ARG… | until PATTERN | stop")
+	refuseNot(ts, neg, 1, args, "follow start ARG… | first KEY METHOD URL BODY | stop")
 	s := sessionOf(ts).servers["follow"]
 	switch args[0] {
 	case "start":
@@ -174,12 +175,13 @@ func follow(ts *testscript.TestScript, neg bool, args []string) {
 		go func() { s.ended <- s.cmd.Wait() }()
 		sessionOf(ts).servers["follow"] = s
 		ts.Defer(s.kill)
-		time.Sleep(time.Second) // it begins with what ends from now on, and prints nothing until then
-	case "until":
-		for deadline := time.Now().Add(patience); !strings.Contains(ts.ReadFile(s.log), args[1]); time.Sleep(20 * time.Millisecond) {
+	case "first":
+		// It shows what ends after it began, and says nothing when it begins: so there are calls until one is shown.
+		for deadline := time.Now().Add(patience); !strings.Contains(ts.ReadFile(s.log), "call_"); time.Sleep(100 * time.Millisecond) {
 			if time.Now().After(deadline) {
-				ts.Fatalf("%q was not seen within %s", args[1], patience)
+				ts.Fatalf("no call was seen within %s", patience)
 			}
+			request(ts, false, append([]string{"-k"}, args[1:]...))
 		}
 	case "stop":
 		ts.Check(s.cmd.Process.Signal(os.Interrupt))
