@@ -36,7 +36,7 @@ type installation struct {
 	http   *http.Client
 }
 
-// install writes the configuration into a new folder; "documents" in it is for sources.
+// install writes the configuration into a new folder, in which the folder documents is for sources.
 func install(t *testing.T, config string) *installation {
 	t.Helper()
 	s := &installation{t: t, dir: t.TempDir()}
@@ -194,7 +194,7 @@ func (s *installation) request(ctx context.Context, method, path string, body []
 		return nil, err
 	}
 	req.Header.Set("Authorization", "Bearer "+s.local.Key)
-	if strings.HasPrefix(path, "/v1/") || strings.HasPrefix(path, "/api/versions") {
+	if strings.HasPrefix(path, "/v1/") { // and not on uploads, whose type it would say
 		req.Header.Set("Content-Type", "application/json")
 	}
 	return s.http.Do(req)
@@ -203,44 +203,29 @@ func (s *installation) request(ctx context.Context, method, path string, body []
 // call makes a request that must succeed and reads the answer into out, unless that is nil.
 func (s *installation) call(method, path string, body, out any) {
 	s.t.Helper()
-	if err := s.try(method, path, body, out); err != nil {
-		s.t.Fatal(err)
-	}
-}
-
-func (s *installation) try(method, path string, body, out any) error {
 	var text []byte
 	if body != nil {
 		var err error
 		if text, err = json.Marshal(body); err != nil {
-			return err
+			s.t.Fatal(err)
 		}
 	}
 	res, err := s.request(context.Background(), method, path, text)
 	if err != nil {
-		return err
+		s.t.Fatal(err)
 	}
 	defer res.Body.Close()
 	answer, err := io.ReadAll(res.Body)
-	if err != nil {
-		return fmt.Errorf("%s %s: %w", method, path, err)
-	}
-	if res.StatusCode >= 300 {
-		return &refusal{res.StatusCode, fmt.Sprintf("%s %s: %s: %s", method, path, res.Status, answer)}
+	if err != nil || res.StatusCode >= 300 {
+		s.t.Fatalf("%s %s: %s: %s %v", method, path, res.Status, answer, err)
 	}
 	if out == nil {
-		return nil
+		return
 	}
-	return json.Unmarshal(answer, out)
+	if err := json.Unmarshal(answer, out); err != nil {
+		s.t.Fatalf("%s %s: %v in %s", method, path, err, answer)
+	}
 }
-
-// refusal is an answer that is none.
-type refusal struct {
-	status int
-	text   string
-}
-
-func (r *refusal) Error() string { return r.text }
 
 // cpu is the processor time the server has used, that of its ended children included.
 func (s *installation) cpu() time.Duration {
