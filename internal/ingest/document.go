@@ -50,7 +50,7 @@ type Version struct {
 	Pages      int       `json:"pages,omitempty"`
 	Partial    bool      `json:"partial,omitempty"` // some of it could not be read; Warnings say what
 	Warnings   []string  `json:"warnings,omitempty"`
-	Chunks     int       `json:"chunks"` // filled where one version is asked for
+	Chunks     int       `json:"chunks,omitempty"` // filled where one version is asked for
 	CreatedAt  time.Time `json:"created_at"`
 	LiveAt     time.Time `json:"live_at,omitzero"`
 	Run        *Run      `json:"run,omitempty"` // the newest of it

@@ -86,7 +86,7 @@ func (r *Retriever) Answer(ctx context.Context, a Ask) (out Answer, err error) {
 	if len(a.Question) > maxQuestion {
 		return out, fault.New(fault.TooLarge, "question_too_large", "the question has %d bytes, at most %d are read", len(a.Question), maxQuestion).At("question")
 	}
-	out = Answer{Text: Refusal, Reason: NoPassages, Citations: []Citation{}, TraceID: span.TraceID, Traceparent: span.Traceparent()}
+	out = Answer{Text: Refusal, Reason: NoPassages, Citations: []Citation{}, Priced: true, TraceID: span.TraceID, Traceparent: span.Traceparent()}
 	found, err := r.Search(ctx, Request{Collections: a.Collections, Query: a.Question, Limit: limit, Filter: a.Filter})
 	if err != nil {
 		return out, err

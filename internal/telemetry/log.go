@@ -68,6 +68,8 @@ func guard(groups []string, a slog.Attr) slog.Attr {
 		if len(groups) == 0 && a.Key == slog.TimeKey {
 			return slog.Time(a.Key, a.Value.Time().UTC())
 		}
+	case slog.KindDuration: // as a number it would have no unit
+		return slog.String(a.Key, a.Value.Duration().String())
 	case slog.KindString:
 		if s, changed := redact(a.Value.String()); changed {
 			return slog.String(a.Key, s)

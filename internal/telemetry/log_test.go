@@ -77,3 +77,15 @@ func TestALineIsJSONWithTimesInUTC(t *testing.T) {
 		}
 	}
 }
+
+func TestADurationIsLoggedWithItsUnit(t *testing.T) {
+	var out strings.Builder
+	log, err := NewLogger(&out, Default())
+	if err != nil {
+		t.Fatal(err)
+	}
+	log.Info("x", "took", 1500*time.Millisecond)
+	if !strings.Contains(out.String(), `"took":"1.5s"`) {
+		t.Fatal(out.String())
+	}
+}
