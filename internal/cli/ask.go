@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -28,13 +29,9 @@ func askCommand(env *environment) *cobra.Command {
 		Use: "ask QUESTION", Short: "Answer a question from the documents, with citations", Args: cobra.MinimumNArgs(1),
 		Long:    "Prints an answer whose every statement names its document, version and page or heading. Exit code 3 if the documents do not hold an answer.",
 		Example: "  airfield ask \"How long may a container wait at the terminal?\"",
-		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := env.connect()
-			if err != nil {
-				return err
-			}
+		RunE: env.connected(func(ctx context.Context, c *client, args []string) error {
 			if len(collections) == 0 {
-				name, err := c.collection(cmd.Context(), "")
+				name, err := c.collection(ctx, "")
 				if err != nil {
 					return err
 				}
@@ -45,7 +42,7 @@ func askCommand(env *environment) *cobra.Command {
 				return err
 			}
 			var a answered
-			if err := c.do(cmd.Context(), http.MethodPost, "/v1/answers", body, &a); err != nil {
+			if err := c.do(ctx, http.MethodPost, "/v1/answers", body, &a); err != nil {
 				return err
 			}
 			if err := env.show(a, func() { env.answer(a) }); err != nil {
@@ -55,7 +52,7 @@ func askCommand(env *environment) *cobra.Command {
 				return told{fault.New(fault.NotFound, "answer_not_found", "the documents hold no answer to that (%s)", a.Reason)}
 			}
 			return nil
-		},
+		}),
 	}
 	f := cmd.Flags()
 	f.StringSliceVarP(&collections, "collection", "c", nil, "name of a collection; may be given several times")
@@ -128,12 +125,8 @@ func searchCommand(env *environment) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "search QUERY", Short: "Find passages in a collection", Args: cobra.MinimumNArgs(1),
 		Example: "  airfield search \"notice period\" --limit 5\n  airfield search demurrage --filter '{\"type\":\"eq\",\"key\":\"type\",\"value\":\"contract\"}'",
-		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := env.connect()
-			if err != nil {
-				return err
-			}
-			name, err := c.collection(cmd.Context(), collection)
+		RunE: env.connected(func(ctx context.Context, c *client, args []string) error {
+			name, err := c.collection(ctx, collection)
 			if err != nil {
 				return err
 			}
@@ -142,7 +135,7 @@ func searchCommand(env *environment) *cobra.Command {
 				return err
 			}
 			var result found
-			if err := c.do(cmd.Context(), http.MethodPost, "/v1/vector_stores/"+url.PathEscape(name)+"/search", body, &result); err != nil {
+			if err := c.do(ctx, http.MethodPost, "/v1/vector_stores/"+url.PathEscape(name)+"/search", body, &result); err != nil {
 				return err
 			}
 			return env.show(result.Data, func() {
@@ -157,7 +150,7 @@ func searchCommand(env *environment) *cobra.Command {
 					env.printf("nothing was found\n")
 				}
 			})
-		},
+		}),
 	}
 	f := cmd.Flags()
 	f.StringVarP(&collection, "collection", "c", "", "name of the collection (default: the only one)")

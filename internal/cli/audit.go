@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"net/url"
 	"strconv"
@@ -58,17 +59,13 @@ func auditCommand(env *environment) *cobra.Command {
 	f.IntVar(&limit, "limit", 50, "at most this many")
 	cmd.AddCommand(auditVerifyCommand(env), &cobra.Command{
 		Use: "head", Short: "Print the end of the chain, to note it elsewhere", Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := env.connect()
-			if err != nil {
-				return err
-			}
-			head, err := get[access.Head](cmd.Context(), c, "/api/audit/head")
+		RunE: env.connected(func(ctx context.Context, c *client, _ []string) error {
+			head, err := get[access.Head](ctx, c, "/api/audit/head")
 			if err != nil {
 				return err
 			}
 			return env.show(head, func() { env.printf("%d:%s\n", head.Sequence, head.Hash) })
-		},
+		}),
 	})
 	return cmd
 }

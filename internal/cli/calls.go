@@ -67,17 +67,13 @@ func callsCommand(env *environment) *cobra.Command {
 	flags.BoolVarP(&f.follow, "follow", "f", false, "go on as calls end, until interrupted")
 	cmd.AddCommand(&cobra.Command{
 		Use: "show ID", Short: "Show one call with its attempts", Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := env.connect()
-			if err != nil {
-				return err
-			}
-			call, err := get[admin.Call](cmd.Context(), c, "/api/calls/"+url.PathEscape(args[0]))
+		RunE: env.connected(func(ctx context.Context, c *client, args []string) error {
+			call, err := get[admin.Call](ctx, c, "/api/calls/"+url.PathEscape(args[0]))
 			if err != nil {
 				return err
 			}
 			return env.show(call, func() { env.callDetail(call) })
-		},
+		}),
 	})
 	return cmd
 }
@@ -185,25 +181,21 @@ func traceCommand(env *environment) *cobra.Command {
 	return &cobra.Command{
 		Use: "trace ID", Short: "Show a trace as a tree with durations", Args: cobra.ExactArgs(1),
 		Long: "ID is a trace id, or the id of a call.",
-		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := env.connect()
-			if err != nil {
-				return err
-			}
+		RunE: env.connected(func(ctx context.Context, c *client, args []string) error {
 			traceID := args[0]
 			if strings.HasPrefix(traceID, "call_") {
-				call, err := get[admin.Call](cmd.Context(), c, "/api/calls/"+url.PathEscape(traceID))
+				call, err := get[admin.Call](ctx, c, "/api/calls/"+url.PathEscape(traceID))
 				if err != nil {
 					return err
 				}
 				traceID = call.TraceID
 			}
-			trace, err := get[admin.Trace](cmd.Context(), c, "/api/traces/"+url.PathEscape(traceID))
+			trace, err := get[admin.Trace](ctx, c, "/api/traces/"+url.PathEscape(traceID))
 			if err != nil {
 				return err
 			}
 			return env.show(trace, func() { env.trace(trace) })
-		},
+		}),
 	}
 }
 

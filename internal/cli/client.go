@@ -14,6 +14,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"airfield/internal/api"
 	"airfield/internal/app"
 	"airfield/internal/config"
@@ -166,6 +168,17 @@ func problem(res *http.Response) error {
 		f.Text = fmt.Sprintf("the server answered %s: %s", res.Status, short(strings.TrimSpace(string(text)), 200))
 	}
 	return f
+}
+
+// connected is what a command does once the server is found.
+func (e *environment) connected(do func(ctx context.Context, c *client, args []string) error) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, args []string) error {
+		c, err := e.connect()
+		if err != nil {
+			return err
+		}
+		return do(cmd.Context(), c, args)
+	}
 }
 
 func get[T any](ctx context.Context, c *client, path string) (T, error) {

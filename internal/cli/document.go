@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -18,12 +19,8 @@ import (
 func statusCommand(env *environment) *cobra.Command {
 	return &cobra.Command{
 		Use: "status", Short: "Show what each collection holds and how its sources are", Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := env.connect()
-			if err != nil {
-				return err
-			}
-			all, err := get[[]admin.CollectionStatus](cmd.Context(), c, "/api/collections")
+		RunE: env.connected(func(ctx context.Context, c *client, _ []string) error {
+			all, err := get[[]admin.CollectionStatus](ctx, c, "/api/collections")
 			if err != nil {
 				return err
 			}
@@ -42,7 +39,7 @@ func statusCommand(env *environment) *cobra.Command {
 					}
 				}
 			})
-		},
+		}),
 	}
 }
 
@@ -51,12 +48,8 @@ func listCommand(env *environment) *cobra.Command {
 	var limit int
 	cmd := &cobra.Command{
 		Use: "list", Short: "List the documents of a collection", Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := env.connect()
-			if err != nil {
-				return err
-			}
-			name, err := c.collection(cmd.Context(), collection)
+		RunE: env.connected(func(ctx context.Context, c *client, _ []string) error {
+			name, err := c.collection(ctx, collection)
 			if err != nil {
 				return err
 			}
@@ -64,7 +57,7 @@ func listCommand(env *environment) *cobra.Command {
 			if state != "" {
 				q.Set("state", state)
 			}
-			docs, err := get[[]ingest.Document](cmd.Context(), c, "/api/collections/"+url.PathEscape(name)+"/documents?"+q.Encode())
+			docs, err := get[[]ingest.Document](ctx, c, "/api/collections/"+url.PathEscape(name)+"/documents?"+q.Encode())
 			if err != nil {
 				return err
 			}
@@ -79,7 +72,7 @@ func listCommand(env *environment) *cobra.Command {
 				}
 				env.table([]string{"DOCUMENT", "FILE", "VERSION", "TIER", "TYPE", "TITLE"}, rows, empty)
 			})
-		},
+		}),
 	}
 	cmd.Flags().StringVarP(&collection, "collection", "c", "", "name of the collection")
 	cmd.Flags().StringVar(&state, "state", "", "only those whose newest version is pending, running, live, superseded or dead")
@@ -91,12 +84,8 @@ func whyCommand(env *environment) *cobra.Command {
 	return &cobra.Command{
 		Use: "why DOCUMENT", Short: "Explain where a document stands, and why it waits", Args: cobra.ExactArgs(1),
 		Long: "DOCUMENT is an id, or the document's name in its source, such as contracts/a.pdf.",
-		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := env.connect()
-			if err != nil {
-				return err
-			}
-			why, err := get[ingest.Explanation](cmd.Context(), c, "/api/why?document="+url.QueryEscape(args[0]))
+		RunE: env.connected(func(ctx context.Context, c *client, args []string) error {
+			why, err := get[ingest.Explanation](ctx, c, "/api/why?document="+url.QueryEscape(args[0]))
 			if err != nil {
 				return err
 			}
@@ -105,16 +94,16 @@ func whyCommand(env *environment) *cobra.Command {
 					env.printf("%s\n", printable(line))
 				}
 			})
-		},
+		}),
 	}
 }
 
 // documentID resolves an id or a document's name in a source.
-func (c *client) documentID(cmd *cobra.Command, idOrName string) (string, error) {
+func (c *client) documentID(ctx context.Context, idOrName string) (string, error) {
 	if id.Has(idOrName, "doc") {
 		return idOrName, nil
 	}
-	why, err := get[ingest.Explanation](cmd.Context(), c, "/api/why?document="+url.QueryEscape(idOrName))
+	why, err := get[ingest.Explanation](ctx, c, "/api/why?document="+url.QueryEscape(idOrName))
 	return why.Document.ID, err
 }
 
@@ -122,18 +111,14 @@ func ingestDeleteCommand(env *environment) *cobra.Command {
 	return &cobra.Command{
 		Use: "delete DOCUMENT…", Short: "Delete documents: hidden at once, purged durably", Args: cobra.MinimumNArgs(1),
 		Long: "The next search does not find them; bytes, chunks, vectors and old versions are removed by a durable run that counts what is left: airfield ingest proof.",
-		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := env.connect()
-			if err != nil {
-				return err
-			}
+		RunE: env.connected(func(ctx context.Context, c *client, args []string) error {
 			done := []string{}
 			for _, arg := range args {
-				documentID, err := c.documentID(cmd, arg)
+				documentID, err := c.documentID(ctx, arg)
 				if err != nil {
 					return err
 				}
-				if err := c.do(cmd.Context(), http.MethodDelete, "/api/documents/"+url.PathEscape(documentID), nil, nil); err != nil {
+				if err := c.do(ctx, http.MethodDelete, "/api/documents/"+url.PathEscape(documentID), nil, nil); err != nil {
 					return err
 				}
 				done = append(done, documentID)
@@ -143,19 +128,15 @@ func ingestDeleteCommand(env *environment) *cobra.Command {
 					env.printf("deleted %s\n", one)
 				}
 			})
-		},
+		}),
 	}
 }
 
 func proofCommand(env *environment) *cobra.Command {
 	return &cobra.Command{
 		Use: "proof DOCUMENT-ID", Short: "Show the proof of a document's deletion", Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := env.connect()
-			if err != nil {
-				return err
-			}
-			proof, err := get[ingest.Proof](cmd.Context(), c, "/api/documents/"+url.PathEscape(args[0])+"/proof")
+		RunE: env.connected(func(ctx context.Context, c *client, args []string) error {
+			proof, err := get[ingest.Proof](ctx, c, "/api/documents/"+url.PathEscape(args[0])+"/proof")
 			if err != nil {
 				return err
 			}
@@ -168,7 +149,7 @@ func proofCommand(env *environment) *cobra.Command {
 				env.table([]string{"STORE", "REMOVED", "LEFT"}, rows, "nothing was stored")
 				env.printf("%s\n", proof.Scope)
 			})
-		},
+		}),
 	}
 }
 
@@ -220,110 +201,4 @@ func (e *environment) onSource(cmd *cobra.Command, arg, verb, done string) error
 		return err
 	}
 	return e.show(map[string]string{done: arg}, func() { e.printf("%s %s\n", done, arg) })
-}
-
-func dlqCommand(env *environment) *cobra.Command {
-	cmd := &cobra.Command{
-		Use: "dlq", Short: "Dead letters: documents that could not be ingested", Args: cobra.NoArgs,
-		Example: "  airfield dlq list\n  airfield dlq show run_…\n  airfield dlq replay run_…\n  airfield dlq replay --all --code extract_timeout\n  airfield dlq discard run_…",
-	}
-	var collection, code string
-	filter := func(cmd *cobra.Command) {
-		cmd.Flags().StringVarP(&collection, "collection", "c", "", "only of this collection")
-		cmd.Flags().StringVar(&code, "code", "", "only those with this reason")
-	}
-	query := func() string { return url.Values{"collection": {collection}, "code": {code}}.Encode() }
-	list := &cobra.Command{
-		Use: "list", Short: "List dead letters with their reasons", Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := env.connect()
-			if err != nil {
-				return err
-			}
-			letters, err := get[[]ingest.DeadLetter](cmd.Context(), c, "/api/dead-letters?"+query())
-			if err != nil {
-				return err
-			}
-			return env.show(letters, func() {
-				var rows [][]any
-				for _, l := range letters {
-					rows = append(rows, []any{l.Run.ID, l.Collection, fmt.Sprintf("%s v%d", l.SourceKey, l.Number), l.Run.Step, l.Run.ErrorCode, short(l.Run.Error, 70), ago(l.Run.UpdatedAt)})
-				}
-				env.table([]string{"RUN", "COLLECTION", "DOCUMENT", "STEP", "REASON", "WHAT", "AT"}, rows, "there are no dead letters")
-			})
-		},
-	}
-	filter(list)
-	show := &cobra.Command{
-		Use: "show RUN", Short: "Show one dead letter with the steps that were done", Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := env.connect()
-			if err != nil {
-				return err
-			}
-			l, err := get[ingest.DeadLetter](cmd.Context(), c, "/api/dead-letters/"+url.PathEscape(args[0]))
-			if err != nil {
-				return err
-			}
-			return env.show(l, func() {
-				env.printf("%s version %d of %s/%s (%s)\n", l.SourceKey, l.Number, l.Collection, l.Source, l.DocumentID)
-				for _, s := range l.Run.Steps {
-					env.printf("  done    %-9s %s\n", s.Name, brief(s.EndedAt.Sub(s.StartedAt)))
-				}
-				env.printf("  failed  %-9s %s: %s\n", l.Run.Step, l.Run.ErrorCode, printable(l.Run.Error))
-				env.printf("replay: airfield dlq replay %s\n", l.Run.ID)
-			})
-		},
-	}
-	var all bool
-	replay := &cobra.Command{
-		Use: "replay [RUN…]", Short: "Put dead letters on their way again, from the step that failed",
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if all == (len(args) > 0) {
-				return usage("name runs, or give --all with --collection or --code if only some are meant")
-			}
-			c, err := env.connect()
-			if err != nil {
-				return err
-			}
-			count := admin.Count{Count: len(args)}
-			if all {
-				err = c.do(cmd.Context(), http.MethodPost, "/api/dead-letters/replay?"+query(), nil, &count)
-			}
-			for _, run := range args {
-				if err == nil {
-					err = c.do(cmd.Context(), http.MethodPost, "/api/dead-letters/"+url.PathEscape(run)+"/replay", nil, nil)
-				}
-			}
-			if err != nil {
-				return err
-			}
-			return env.show(count, func() {
-				if count.Count == 1 {
-					env.printf("1 is on its way again\n")
-				} else {
-					env.printf("%d are on their way again\n", count.Count)
-				}
-			})
-		},
-	}
-	filter(replay)
-	replay.Flags().BoolVar(&all, "all", false, "all that match")
-	discard := &cobra.Command{
-		Use: "discard RUN…", Short: "Give up dead letters for good", Args: cobra.MinimumNArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := env.connect()
-			if err != nil {
-				return err
-			}
-			for _, run := range args {
-				if err := c.do(cmd.Context(), http.MethodPost, "/api/dead-letters/"+url.PathEscape(run)+"/discard", nil, nil); err != nil {
-					return err
-				}
-			}
-			return env.show(admin.Count{Count: len(args)}, func() { env.printf("%d discarded\n", len(args)) })
-		},
-	}
-	cmd.AddCommand(list, show, replay, discard)
-	return cmd
 }

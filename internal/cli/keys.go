@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"net/http"
 	"net/url"
 	"time"
@@ -20,12 +21,8 @@ func keysCommand(env *environment) *cobra.Command {
 func keysListCommand(env *environment) *cobra.Command {
 	return &cobra.Command{
 		Use: "list", Short: "List keys, without their texts", Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := env.connect()
-			if err != nil {
-				return err
-			}
-			keys, err := get[[]access.Key](cmd.Context(), c, "/api/keys")
+		RunE: env.connected(func(ctx context.Context, c *client, _ []string) error {
+			keys, err := get[[]access.Key](ctx, c, "/api/keys")
 			if err != nil {
 				return err
 			}
@@ -36,7 +33,7 @@ func keysListCommand(env *environment) *cobra.Command {
 				}
 				env.table([]string{"ID", "NAME", "ROLE", "WORKFLOW", "CLEARANCE", "KEY", "STATE", "LAST USED"}, rows, "there are no keys: airfield keys create makes one")
 			})
-		},
+		}),
 	}
 }
 
@@ -106,16 +103,12 @@ func keysCreateCommand(env *environment) *cobra.Command {
 func keysRevokeCommand(env *environment) *cobra.Command {
 	return &cobra.Command{
 		Use: "revoke ID", Short: "Revoke a key", Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := env.connect()
-			if err != nil {
-				return err
-			}
+		RunE: env.connected(func(ctx context.Context, c *client, args []string) error {
 			var key access.Key
-			if err := c.do(cmd.Context(), http.MethodPost, "/api/keys/"+url.PathEscape(args[0])+"/revoke", nil, &key); err != nil {
+			if err := c.do(ctx, http.MethodPost, "/api/keys/"+url.PathEscape(args[0])+"/revoke", nil, &key); err != nil {
 				return err
 			}
 			return env.show(key, func() { env.printf("revoked %s (%s)\n", key.ID, key.Name) })
-		},
+		}),
 	}
 }
