@@ -46,7 +46,8 @@ func openSQLite(c Config) (*DB, error) {
 		return nil, err
 	}
 	read.SetMaxOpenConns(c.MaxConnections)
-	read.SetMaxIdleConns(2)
+	read.SetMaxIdleConns(c.MaxConnections) // a new one reads the schema and plans every statement anew
+	read.SetConnMaxIdleTime(time.Minute)   // and an idle one keeps its pages
 	return &DB{engine: SQLite, write: write, read: read}, nil
 }
 
