@@ -46,6 +46,9 @@ func cite(text string, passages []Passage) (string, []Citation) {
 		}
 	}
 	b.WriteString(text[last:])
+	if strings.TrimSpace(marker.ReplaceAllString(text, "")) == "" {
+		return "", nil // markers alone state nothing
+	}
 	return strings.TrimSpace(b.String()), citations
 }
 

@@ -43,9 +43,11 @@ func (p Passage) document() string {
 	return p.Name
 }
 
-func attributeText(s string) string { return html.EscapeString(strings.Join(strings.Fields(s), " ")) }
+func attributeText(s string) string {
+	return html.EscapeString(strings.TrimSpace(marker.ReplaceAllString(strings.Join(strings.Fields(s), " "), " ($1)")))
+}
 
-var tag = regexp.MustCompile(`(?i)<(/?)(passage)`)
+var tag = regexp.MustCompile(`(?i)<([\s/]*)(passage)`) // models read "< / passage" as well
 
 // tagless takes the meaning from our own tags in a text, so that no document and no question can end its passage.
 func tagless(s string) string { return tag.ReplaceAllString(s, "&lt;$1$2") }
