@@ -191,3 +191,27 @@ func TestSilenceOpensNothing(t *testing.T) {
 		tier(h.upload("shared", "plan.md", "fifth", ingest.Metadata{Type: "plan"}), caller.Internal) // the default is closer
 	})
 }
+
+func TestABatchIsForThoseWhoMayChangeItsCollection(t *testing.T) {
+	d := dbtest.Open(t, dbtest.SQLite(t))
+	h := open(t, d, t.TempDir(), quick())
+	h.start()
+	owner := workflow("team", caller.Confidential)
+	c, err := h.CreateCollection(owner, ingest.NewCollection{})
+	must(t, err)
+	f, err := h.CreateFile(owner, ingest.NewFile{Name: "plan.txt", Reader: strings.NewReader("Tangerine")})
+	must(t, err)
+	b, err := h.CreateBatch(owner, c.ID, []ingest.BatchFile{{FileID: f.ID}})
+	must(t, err)
+	h.settled(b.Documents[0].Newest.ID, ingest.Live)
+	reader := workflow("reader", caller.Public, c.Name)
+	if got, err := h.GetBatch(reader, c.ID, b.ID); !fault.Is(err, fault.Denied) {
+		t.Errorf("a reader is told that there are %d files: %v", got.Files, err)
+	}
+	if _, err := h.CancelBatch(reader, c.ID, b.ID); !fault.Is(err, fault.Denied) {
+		t.Error("a reader cancels:", err)
+	}
+	if b, err = h.GetBatch(owner, c.ID, b.ID); err != nil || b.Cancelled {
+		t.Error(b, err)
+	}
+}

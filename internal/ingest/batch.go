@@ -37,7 +37,7 @@ func (p *Pipeline) CreateBatch(ctx context.Context, collection string, files []B
 	if len(files) == 0 || len(files) > maxBatch {
 		return Batch{}, fault.New(fault.Invalid, "batch_size", "a batch has 1 to %d files, not %d", maxBatch, len(files)).At("file_ids")
 	}
-	c, err := p.GetCollection(ctx, collection)
+	c, err := p.ownCollection(ctx, collection)
 	if err != nil {
 		return Batch{}, err
 	}
@@ -66,9 +66,9 @@ func (p *Pipeline) CreateBatch(ctx context.Context, collection string, files []B
 	return p.GetBatch(ctx, c.ID, batchID)
 }
 
-// GetBatch returns a batch of a collection the caller reads, with its documents as they are now.
+// GetBatch returns a batch of a collection the caller may change, with its documents as they are now.
 func (p *Pipeline) GetBatch(ctx context.Context, collection, batchID string) (Batch, error) {
-	c, err := p.GetCollection(ctx, collection)
+	c, err := p.ownCollection(ctx, collection)
 	if err != nil {
 		return Batch{}, err
 	}
