@@ -37,7 +37,8 @@ business_units: {product: {}}
 workflows:
   team: {business_unit: product, clearance: confidential, collections: ["papers"]}
 collections:
-  papers: {}
+  papers:
+    sources: {inbox: {folder: inbox}}
 `
 
 // start runs a server on a database until the test ends.
@@ -45,6 +46,9 @@ func start(t *testing.T, database string) *server {
 	t.Helper()
 	s := &server{t: t, dir: t.TempDir(), http: &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{}}}
 	if err := os.WriteFile(filepath.Join(s.dir, "airfield.yaml"), []byte(configuration+"database: {url: '"+database+"'}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(s.path("inbox"), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	log, err := os.Create(s.path("server.log"))

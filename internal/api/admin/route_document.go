@@ -130,7 +130,7 @@ func (d *Door) listCollections(ctx context.Context, _ *struct{}) ([]CollectionSt
 func (d *Door) withStatus(ctx context.Context, c ingest.Collection) (CollectionStatus, error) {
 	status, err := d.Ingest.Status(ctx, c.ID)
 	if !caller.From(ctx).Is(readers...) {
-		c.Config.Sources = nil // folders of this machine
+		c.Config.Sources, c.Epoch, c.Sequence = nil, 0, 0 // folders of this machine; counts of changes to documents of any tier
 	}
 	return CollectionStatus{Collection: c, Status: status}, err
 }
