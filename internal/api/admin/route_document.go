@@ -8,6 +8,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"airfield/internal/caller"
+	"airfield/internal/fault"
 	"airfield/internal/ingest"
 )
 
@@ -119,6 +120,9 @@ func (d *Door) listCollections(ctx context.Context, _ *struct{}) ([]CollectionSt
 	list := make([]CollectionStatus, 0, len(all))
 	for _, c := range all {
 		one, err := d.withStatus(ctx, c)
+		if fault.Is(err, fault.NotFound) {
+			continue // deleted since
+		}
 		if err != nil {
 			return nil, err
 		}

@@ -2,6 +2,7 @@ package openai
 
 import (
 	"net/http"
+	"slices"
 
 	"airfield/internal/caller"
 	"airfield/internal/fault"
@@ -84,20 +85,28 @@ func (d *Door) listStores(_ http.ResponseWriter, r *http.Request) (any, error) {
 		return nil, err
 	}
 	if after != "" {
-		for i, c := range all {
-			if c.ID == after {
-				all = all[i+1:]
-				break
-			}
+		at := slices.IndexFunc(all, func(c ingest.Collection) bool { return c.ID == after })
+		if at < 0 { // from the beginning again would have no end
+			return nil, fault.New(fault.NotFound, "collection_not_found", "there is no vector store %q to continue after", after).At("after")
 		}
+		all = all[at+1:]
 	}
-	return page(all, limit, func(c ingest.Collection) any {
-		object, objectErr := d.storeObject(r, c)
-		if objectErr != nil {
-			err = objectErr
+	type shown struct {
+		id     string
+		object any
+	}
+	var list []shown
+	for i := 0; i < len(all) && len(list) <= limit; i++ {
+		object, err := d.storeObject(r, all[i])
+		if fault.Is(err, fault.NotFound) {
+			continue // deleted since
 		}
-		return object
-	}, func(c ingest.Collection) string { return c.ID }), err
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, shown{all[i].ID, object})
+	}
+	return page(list, limit, func(s shown) any { return s.object }, func(s shown) string { return s.id }), nil
 }
 
 func (d *Door) getStore(_ http.ResponseWriter, r *http.Request) (any, error) {
