@@ -18,7 +18,9 @@ func TestAConnectionThatNobodyUsesDoesNotDelayTheEnd(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
-	go func() { done <- serveHTTP(ctx, l, config.Default().Server, http.NotFoundHandler(), slog.New(slog.DiscardHandler)) }()
+	go func() {
+		done <- serveHTTP(ctx, l, config.Default().Server, http.NotFoundHandler(), slog.New(slog.DiscardHandler))
+	}()
 	unused, err := net.Dial("tcp", l.Addr().String())
 	if err != nil {
 		t.Fatal(err)
