@@ -31,8 +31,10 @@ func TestACompactionServesAllThatAskedBeforeItBegan(t *testing.T) {
 	f := NewFeed(Default(), database, idx, slog.New(slog.DiscardHandler))
 	defer f.Close()
 	deleted := time.Now()
-	if f.Compacted("col_1", deleted) || f.Compacted("col_1", deleted) {
-		t.Fatal("nothing was compacted yet")
+	for range 2 {
+		if f.Compacted("col_1", deleted) {
+			t.Fatal("nothing was compacted yet")
+		}
 	}
 	if len(f.due()) != 0 {
 		t.Fatal("deletions are gathered for a while")
