@@ -1,4 +1,6 @@
-# A static binary and nothing else, run by nobody in particular.
+# A static binary and nothing else, run by nobody in particular. Mount a folder with airfield.yaml at /data. Airfield
+# listens on loopback unless told otherwise, which nobody outside of the container reaches: say so with
+# AIRFIELD_SERVER_LISTEN=0.0.0.0:8080, and put TLS in front of it or into server.tls.
 FROM golang:1.26 AS build
 WORKDIR /src
 COPY go.mod go.sum ./
