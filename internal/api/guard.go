@@ -130,7 +130,7 @@ func BodyError(err error) error {
 		return tooLarge(limit.Limit)
 	}
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return fault.New(fault.Timeout, "request_slow", "the request's body did not arrive within %s", bodyTime)
+		return fault.New(fault.TooSlow, "request_slow", "the request's body did not arrive within %s", bodyTime)
 	}
 	return fault.New(fault.Invalid, "request_cut", "the request's body ended early: %w", err)
 }

@@ -92,7 +92,7 @@ func TestABodyThatTricklesIsGivenUpAndTheRestGoesOn(t *testing.T) {
 			t.Fatal(err)
 		}
 		text, _ := io.ReadAll(res.Body)
-		if took := time.Since(began); res.StatusCode != 504 || !strings.Contains(string(text), "request_slow") || took < bodyTime || took > bodyTime+10*time.Second {
+		if took := time.Since(began); res.StatusCode != 408 || !strings.Contains(string(text), "request_slow") || took < bodyTime || took > bodyTime+10*time.Second {
 			t.Errorf("after %s: %d %s", took, res.StatusCode, text)
 		}
 		ours.Close()

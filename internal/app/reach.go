@@ -125,6 +125,11 @@ func reachProvider(ctx context.Context, c gateway.ProviderConfig) (string, error
 	for name, value := range c.Headers {
 		req.Header.Set(name, value)
 	}
+	for name, value := range c.SecretHeaders {
+		if !value.Empty() {
+			req.Header.Set(name, value.Reveal())
+		}
+	}
 	if !c.APIKey.Empty() {
 		req.Header.Set("Authorization", "Bearer "+c.APIKey.Reveal())
 	}

@@ -141,7 +141,7 @@ func (c *client) send(ctx context.Context, method, path, contentType string, bod
 }
 
 // kinds are the faults that a status stands for.
-var kinds = []fault.Kind{fault.Invalid, fault.Unauthenticated, fault.Denied, fault.NotFound, fault.Conflict, fault.TooLarge, fault.Limited, fault.Upstream, fault.Unavailable, fault.Timeout}
+var kinds = []fault.Kind{fault.Invalid, fault.Unauthenticated, fault.Denied, fault.NotFound, fault.Conflict, fault.TooSlow, fault.TooLarge, fault.Limited, fault.Upstream, fault.Unavailable, fault.Timeout}
 
 // problem reads an error of the admin API or of the OpenAI-compatible one.
 func problem(res *http.Response) error {

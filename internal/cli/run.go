@@ -87,7 +87,7 @@ func exitCode(err error) int {
 		return exitNotFound
 	case fault.Denied, fault.Unauthenticated:
 		return exitDenied
-	case fault.Unavailable, fault.Timeout, fault.Upstream, fault.Limited:
+	case fault.Unavailable, fault.TooSlow, fault.Timeout, fault.Upstream, fault.Limited:
 		return exitUnavailable
 	}
 	return exitFailed

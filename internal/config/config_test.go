@@ -20,7 +20,7 @@ server:
   listen: 127.0.0.1:9000
 access: {key_cache: 90s}
 providers:
-  openai: {kind: openai, base_url: "https://api.openai.com/v1", api_key: "env:TEST_OPENAI_KEY"}
+  openai: {kind: openai, base_url: "https://api.openai.com/v1", api_key: "env:TEST_OPENAI_KEY", secret_headers: {x-gate: "env:TEST_OPENAI_KEY"}}
 models:
   gpt-4.1-mini:
     tier: economy
@@ -56,7 +56,7 @@ func TestAWholeFile(t *testing.T) {
 	switch {
 	case c.Environment != "staging", c.Access.KeyCache != 90*time.Second, c.Access.KeyPoll != 2*time.Second:
 		t.Errorf("scalars: %+v", c.Access)
-	case c.Gateway.Providers["openai"].APIKey.Reveal() != "sk-123":
+	case c.Gateway.Providers["openai"].APIKey.Reveal() != "sk-123" || c.Gateway.Providers["openai"].SecretHeaders["x-gate"].Reveal() != "sk-123":
 		t.Error("the secret was not read")
 	case c.Gateway.Models["gpt-4.1-mini"].Deployments[0].Prices.Output != 1_600_000_000:
 		t.Errorf("price %v", c.Gateway.Models["gpt-4.1-mini"].Deployments[0].Prices)

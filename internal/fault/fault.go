@@ -19,6 +19,7 @@ const (
 	NotFound        Kind = "not_found"       // no such thing, or not for this caller
 	NotOffered      Kind = "not_offered"     // the thing is there, but this cannot be done with it
 	Conflict        Kind = "conflict"        // the state of things forbids it now
+	TooSlow         Kind = "too_slow"        // the request did not arrive in time
 	TooLarge        Kind = "too_large"       // more bytes, pages or items than allowed
 	Limited         Kind = "limited"         // a rate, a slot or a budget is used up
 	Upstream        Kind = "upstream"        // a provider answered with an error or broke off
@@ -117,6 +118,8 @@ func (k Kind) Status() int {
 		return 404
 	case NotOffered:
 		return 405
+	case TooSlow:
+		return 408
 	case Conflict:
 		return 409
 	case TooLarge:

@@ -23,13 +23,14 @@ type Config struct {
 
 // ProviderConfig is one upstream.
 type ProviderConfig struct {
-	Kind            string            `yaml:"kind" json:"kind" doc:"What it speaks: openai for every OpenAI-compatible endpoint, or builtin."`
-	BaseURL         string            `yaml:"base_url" json:"base_url" doc:"Where it is, up to and including the version: https://api.openai.com/v1."`
-	APIKey          secret.Value      `yaml:"api_key" json:"api_key" doc:"The key it asks for, as env:NAME or file:PATH; left out for endpoints without one."`
-	Headers         map[string]string `yaml:"headers" json:"headers" doc:"Further headers sent with every request."`
-	PriceList       string            `yaml:"price_list" json:"price_list" doc:"The provider whose prices apply; by default the one of this name."`
-	OmitStreamUsage bool              `yaml:"omit_stream_usage" json:"omit_stream_usage" doc:"Do not ask for usage on streams, for endpoints that refuse stream_options; tokens are then estimated."`
-	Timeouts        Timeouts          `yaml:"timeouts" json:"timeouts" doc:"How long its parts of a call may take."`
+	Kind            string                  `yaml:"kind" json:"kind" doc:"What it speaks: openai for every OpenAI-compatible endpoint, or builtin."`
+	BaseURL         string                  `yaml:"base_url" json:"base_url" doc:"Where it is, up to and including the version: https://api.openai.com/v1."`
+	APIKey          secret.Value            `yaml:"api_key" json:"api_key" doc:"The key it asks for, as env:NAME or file:PATH; left out for endpoints without one."`
+	Headers         map[string]string       `yaml:"headers" json:"headers" doc:"Further headers sent with every request."`
+	SecretHeaders   map[string]secret.Value `yaml:"secret_headers" json:"secret_headers" doc:"Further headers whose values are secrets, as env:NAME or file:PATH: an endpoint's own way to ask for a key, such as api-key."`
+	PriceList       string                  `yaml:"price_list" json:"price_list" doc:"The provider whose prices apply; by default the one of this name."`
+	OmitStreamUsage bool                    `yaml:"omit_stream_usage" json:"omit_stream_usage" doc:"Do not ask for usage on streams, for endpoints that refuse stream_options; tokens are then estimated."`
+	Timeouts        Timeouts                `yaml:"timeouts" json:"timeouts" doc:"How long its parts of a call may take."`
 }
 
 // Timeouts bounds one call. Zero means the default.
@@ -149,6 +150,11 @@ func (c Config) Check() (warnings []string, err error) {
 		}
 		if p.APIKey.Ref() != "" && p.APIKey.Empty() {
 			warnings = append(warnings, fmt.Sprintf("%s.api_key: %s is empty, requests go without a key", where, p.APIKey.Ref()))
+		}
+		for _, header := range slices.Sorted(maps.Keys(p.SecretHeaders)) {
+			if v := p.SecretHeaders[header]; v.Empty() {
+				warnings = append(warnings, fmt.Sprintf("%s.secret_headers.%s: %s is empty, requests go without it", where, header, v.Ref()))
+			}
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Models)) {

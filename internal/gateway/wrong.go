@@ -39,7 +39,7 @@ func errorType(k fault.Kind) string {
 		return "permission_error"
 	case fault.Limited:
 		return "rate_limit_error"
-	case fault.Invalid, fault.NotFound, fault.NotOffered, fault.Conflict, fault.TooLarge:
+	case fault.Invalid, fault.NotFound, fault.NotOffered, fault.Conflict, fault.TooSlow, fault.TooLarge:
 		return "invalid_request_error"
 	}
 	return "server_error"

@@ -22,7 +22,7 @@ import (
 // Provider is one endpoint.
 type Provider struct {
 	name      string
-	key       string
+	keys      []string                      // what must not be told to anybody else
 	requests  map[llm.Surface]*http.Request // what all of a surface have in common
 	header    http.Header                   // of every request
 	transport *http.Transport
@@ -46,7 +46,7 @@ func New(name string, c gateway.ProviderConfig, _ *slog.Logger) (gateway.Provide
 	if base.Path == "" {
 		base.Path = "/"
 	}
-	p := &Provider{name: name, key: c.APIKey.Reveal(), header: http.Header{
+	p := &Provider{name: name, header: http.Header{
 		"Content-Type": {"application/json"},
 		"User-Agent":   {"airfield"},
 		// An empty key is not sent. It tells the transport that a request which died with a connection the provider
@@ -60,8 +60,15 @@ func New(name string, c gateway.ProviderConfig, _ *slog.Logger) (gateway.Provide
 	for name, value := range c.Headers {
 		p.header.Set(name, value)
 	}
-	if p.key != "" {
-		p.header.Set("Authorization", "Bearer "+p.key)
+	for name, value := range c.SecretHeaders {
+		if !value.Empty() {
+			p.header.Set(name, value.Reveal())
+			p.keys = append(p.keys, value.Reveal())
+		}
+	}
+	if !c.APIKey.Empty() {
+		p.header.Set("Authorization", "Bearer "+c.APIKey.Reveal())
+		p.keys = append(p.keys, c.APIKey.Reveal())
 	}
 	dialer := &net.Dialer{Timeout: c.Timeouts.Connect}
 	p.transport = &http.Transport{
@@ -134,7 +141,7 @@ func (p *Provider) response(a *gateway.Attempt, answer *http.Response) (*gateway
 		RequestID: answer.Header.Get("X-Request-Id"), Size: answer.ContentLength, Body: answer.Body,
 		Stream: strings.HasPrefix(contentType, "text/event-stream"), Meter: NewMeter(a.Surface),
 	}
-	if p.key == "" {
+	if len(p.keys) == 0 {
 		return r, nil
 	}
 	r.Clean, r.RequestID = p.clean, string(p.clean([]byte(r.RequestID)))
@@ -144,9 +151,12 @@ func (p *Provider) response(a *gateway.Attempt, answer *http.Response) (*gateway
 	return r, nil
 }
 
-// clean takes our key out of a text: some endpoints quote the key they refuse.
+// clean takes our keys out of a text: some endpoints quote the key they refuse.
 func (p *Provider) clean(text []byte) []byte {
-	return bytes.ReplaceAll(text, []byte(p.key), []byte("[key]"))
+	for _, key := range p.keys {
+		text = bytes.ReplaceAll(text, []byte(key), []byte("[key]"))
+	}
+	return text
 }
 
 // failed says what kept a request from being answered, without the address, which may be nobody's business.
