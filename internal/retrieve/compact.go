@@ -6,14 +6,20 @@ import (
 	"time"
 )
 
-// compactAfter is how long deletions are gathered before what they left on the disk is taken off it: one rewriting
-// serves them all.
-const compactAfter = 3 * time.Second
+const (
+	// compactAfter is how long deletions are gathered before what they left on the disk is taken off it: one rewriting
+	// serves them all.
+	compactAfter = 3 * time.Second
+	// compactShare keeps a large collection from being rewritten all the time: the next rewriting begins this many times
+	// the duration of the last after it.
+	compactShare = 20
+)
 
 // compaction is what was asked for and done of one collection.
 type compaction struct {
 	asked time.Time // zero: nobody waits
 	began time.Time // of the last one that was finished
+	took  time.Duration
 }
 
 // Compacted reports whether what the collection's index had let go of by a moment has been taken off the disk too. If
@@ -38,7 +44,7 @@ func (f *Feed) due() []string {
 	defer f.mu.Unlock()
 	var ids []string
 	for id, c := range f.compactions {
-		if !c.asked.IsZero() && time.Since(c.asked) >= compactAfter {
+		if !c.asked.IsZero() && time.Since(c.asked) >= compactAfter && time.Since(c.began) >= compactShare*c.took {
 			ids = append(ids, id)
 		}
 	}
@@ -48,7 +54,9 @@ func (f *Feed) due() []string {
 // compact rewrites the spaces of a collection without what was removed.
 func (f *Feed) compact(ctx context.Context, collectionID string) error {
 	f.mu.Lock()
-	f.compactions[collectionID] = compaction{began: f.compactions[collectionID].began}
+	last := f.compactions[collectionID]
+	last.asked = time.Time{}
+	f.compactions[collectionID] = last
 	f.mu.Unlock()
 	began := time.Now()
 	spaces, err := generations(ctx, f.db, collectionID)
@@ -62,7 +70,7 @@ func (f *Feed) compact(ctx context.Context, collectionID string) error {
 		c.asked = time.Now()
 		err = fmt.Errorf("compact the index: %w", err)
 	} else {
-		c.began = began
+		c.began, c.took = began, time.Since(began)
 	}
 	f.compactions[collectionID] = c
 	return err

@@ -163,9 +163,9 @@ func (f *Feed) fly(ctx context.Context, collectionID string) error {
 
 // follow applies the changes after the position, in order.
 func (f *Feed) follow(ctx context.Context, c collection, at int64) error {
-	b := f.batch(c)
+	b, deleted := f.batch(c), false
 	for at < c.sequence {
-		rows, err := f.db.Query(ctx, "SELECT sequence, document_id FROM changes WHERE collection_id = ? AND sequence > ? AND sequence <= ? ORDER BY sequence LIMIT 256", c.id, at, c.sequence)
+		rows, err := f.db.Query(ctx, "SELECT sequence, document_id, kind FROM changes WHERE collection_id = ? AND sequence > ? AND sequence <= ? ORDER BY sequence LIMIT 256", c.id, at, c.sequence)
 		if err != nil {
 			return fmt.Errorf("read changes: %w", err)
 		}
@@ -174,8 +174,8 @@ func (f *Feed) follow(ctx context.Context, c collection, at int64) error {
 		first := at + 1
 		for rows.Next() {
 			var sequence int64
-			var document string
-			if err := rows.Scan(&sequence, &document); err != nil {
+			var document, kind string
+			if err := rows.Scan(&sequence, &document, &kind); err != nil {
 				rows.Close()
 				return fmt.Errorf("read changes: %w", err)
 			}
@@ -186,6 +186,7 @@ func (f *Feed) follow(ctx context.Context, c collection, at int64) error {
 				order = append(order, document)
 			}
 			at, last[document] = sequence, sequence
+			deleted = deleted || kind == "delete"
 		}
 		if err := errors.Join(rows.Err(), rows.Close()); err != nil {
 			return fmt.Errorf("read changes: %w", err)
@@ -202,6 +203,9 @@ func (f *Feed) follow(ctx context.Context, c collection, at int64) error {
 		if err := b.flush(ctx, at); err != nil {
 			return err
 		}
+	}
+	if deleted {
+		f.Compacted(c.id, time.Now()) // asks for it: in every process that has an index, not only in the one that purges
 	}
 	return nil
 }

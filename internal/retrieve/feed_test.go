@@ -55,11 +55,17 @@ func TestTheIndexFollowsTheChanges(t *testing.T) {
 		b.put("col_1", "doc_2", 1, caller.Internal, "four")
 		b.catchUp()
 		b.put("col_1", "doc_1", 2, caller.Internal, "one again")
+		if len(b.Feed.compactions) != 0 {
+			t.Error("nothing was deleted yet")
+		}
 		b.remove("col_1", "doc_2", true)
 		writes := b.idx.replace
 		b.catchUp()
 		if got := b.indexed(); !slices.Equal(got, []string{"doc_1"}) || b.position() != 4 || b.idx.replace != writes+1 {
 			t.Error(got, b.position(), b.idx.replace-writes)
+		}
+		if asked := b.Feed.compactions["col_1"].asked; asked.IsZero() {
+			t.Error("a deletion must take the words off the disk too")
 		}
 		for document, want := range map[string]int{"doc_1": 1, "doc_2": 0} {
 			if n, err := b.Feed.Count(background, "col_1", document); err != nil || n != want {
