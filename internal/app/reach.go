@@ -122,17 +122,7 @@ func reachProvider(ctx context.Context, c gateway.ProviderConfig) (string, error
 	if err != nil {
 		return "", err
 	}
-	for name, value := range c.Headers {
-		req.Header.Set(name, value)
-	}
-	for name, value := range c.SecretHeaders {
-		if !value.Empty() {
-			req.Header.Set(name, value.Reveal())
-		}
-	}
-	if !c.APIKey.Empty() {
-		req.Header.Set("Authorization", "Bearer "+c.APIKey.Reveal())
-	}
+	req.Header, _ = c.Header()
 	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }} // a key follows no redirect
 	res, err := client.Do(req)
 	if err != nil {

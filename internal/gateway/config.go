@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/http"
 	"net/url"
 	"slices"
 	"time"
@@ -31,6 +32,25 @@ type ProviderConfig struct {
 	PriceList       string                  `yaml:"price_list" json:"price_list" doc:"The provider whose prices apply; by default the one of this name."`
 	OmitStreamUsage bool                    `yaml:"omit_stream_usage" json:"omit_stream_usage" doc:"Do not ask for usage on streams, for endpoints that refuse stream_options; tokens are then estimated."`
 	Timeouts        Timeouts                `yaml:"timeouts" json:"timeouts" doc:"How long its parts of a call may take."`
+}
+
+// Header is what every request to the provider carries of its configuration, and which of the values are secret.
+func (c ProviderConfig) Header() (header http.Header, secrets []string) {
+	header = http.Header{}
+	for name, value := range c.Headers {
+		header.Set(name, value)
+	}
+	set := func(name, prefix string, value secret.Value) {
+		if !value.Empty() {
+			header.Set(name, prefix+value.Reveal())
+			secrets = append(secrets, value.Reveal())
+		}
+	}
+	for name, value := range c.SecretHeaders {
+		set(name, "", value)
+	}
+	set("Authorization", "Bearer ", c.APIKey)
+	return header, secrets
 }
 
 // Timeouts bounds one call. Zero means the default.

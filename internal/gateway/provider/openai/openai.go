@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
@@ -57,19 +58,9 @@ func New(name string, c gateway.ProviderConfig, _ *slog.Logger) (gateway.Provide
 		return &http.Request{Method: http.MethodPost, URL: base.JoinPath(path), Host: base.Host, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1}
 	}
 	p.requests = map[llm.Surface]*http.Request{llm.ChatCompletions: request("chat/completions"), llm.Embeddings: request("embeddings")}
-	for name, value := range c.Headers {
-		p.header.Set(name, value)
-	}
-	for name, value := range c.SecretHeaders {
-		if !value.Empty() {
-			p.header.Set(name, value.Reveal())
-			p.keys = append(p.keys, value.Reveal())
-		}
-	}
-	if !c.APIKey.Empty() {
-		p.header.Set("Authorization", "Bearer "+c.APIKey.Reveal())
-		p.keys = append(p.keys, c.APIKey.Reveal())
-	}
+	configured, secrets := c.Header()
+	maps.Copy(p.header, configured)
+	p.keys = secrets
 	dialer := &net.Dialer{Timeout: c.Timeouts.Connect}
 	p.transport = &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
