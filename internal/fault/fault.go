@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 )
 
 // Kind says what went wrong in the only terms a caller can act on.
@@ -37,6 +38,9 @@ type Fault struct {
 	Hint  string
 	Field string // the offending field or position, where there is one
 	Err   error  // the cause, for the log
+
+	Detail     any           // the same for programs, written as JSON beside the text; nil where there is none
+	RetryAfter time.Duration // when trying again may help; 0 where that is not known
 }
 
 func (f *Fault) Error() string {

@@ -36,37 +36,6 @@ const (
 	Estimated UsageSource = "estimated" // from sizes and caps
 )
 
-// Usage is what a call used, in tokens. The buckets do not overlap: Input is what was billed at the full
-// price, without the cached part, and Output is without reasoning.
-type Usage struct {
-	Input      int64       `json:"input_tokens"`
-	CacheRead  int64       `json:"cache_read_tokens,omitempty"`
-	CacheWrite int64       `json:"cache_write_tokens,omitempty"`
-	Output     int64       `json:"output_tokens"`
-	Reasoning  int64       `json:"reasoning_tokens,omitempty"`
-	Source     UsageSource `json:"usage_source,omitempty"`
-}
-
-// Prompt is every token that went in, cached or not.
-func (u Usage) Prompt() int64 { return u.Input + u.CacheRead + u.CacheWrite }
-
-// Completion is every token that came out, reasoning included.
-func (u Usage) Completion() int64 { return u.Output + u.Reasoning }
-
-// Total is every token.
-func (u Usage) Total() int64 { return u.Prompt() + u.Completion() }
-
-// Add returns the sum, saturating; the weaker source of the two stands for both.
-func (u Usage) Add(v Usage) Usage {
-	add := func(a, b int64) int64 { return int64(money.Nanos(a).Add(money.Nanos(b))) }
-	u.Input, u.CacheRead, u.CacheWrite = add(u.Input, v.Input), add(u.CacheRead, v.CacheRead), add(u.CacheWrite, v.CacheWrite)
-	u.Output, u.Reasoning = add(u.Output, v.Output), add(u.Reasoning, v.Reasoning)
-	if u.Source == "" || v.Source == Estimated || (v.Source == Counted && u.Source == Reported) {
-		u.Source = v.Source
-	}
-	return u
-}
-
 // Attempt is one try of a call at one deployment.
 type Attempt struct {
 	Deployment string        `json:"deployment"`
@@ -114,38 +83,15 @@ type Call struct {
 	SpanID       string
 	ParentSpanID string
 	Prompt       string
-	Version      int // of the prompt
-	Cache        string
-	Degraded     string
-	RequestSize  int64 // bytes
-	ResponseSize int64 // bytes
+	Version      int    // of the prompt
+	Cache        string // hit, miss, stale, shared, bypass; empty where no cache applies
+	Degraded     string // the rung of the ladder that served it; empty where none was needed
+	RequestSize  int64  // bytes
+	ResponseSize int64  // bytes
 	Attempts     []Attempt
-}
-
-// Price is what one deployment charges, in nano-dollars per million units. A bucket without a price of its own
-// is charged as the bucket it belongs to: cache reads and writes as input, reasoning as output.
-type Price struct {
-	ID         string           `json:"id"`
-	Input      money.PerMillion `json:"input"`
-	CacheRead  money.PerMillion `json:"cache_read"`
-	CacheWrite money.PerMillion `json:"cache_write"`
-	Output     money.PerMillion `json:"output"`
-	Reasoning  money.PerMillion `json:"reasoning"`
-	Requests   money.PerMillion `json:"requests"`
-}
-
-// Cost is what the usage of one request costs at this price.
-func (p Price) Cost(u Usage) money.Nanos {
-	or := func(a, b money.PerMillion) money.PerMillion {
-		if a > 0 {
-			return a
-		}
-		return b
-	}
-	return p.Input.Cost(u.Input).
-		Add(or(p.CacheRead, p.Input).Cost(u.CacheRead)).
-		Add(or(p.CacheWrite, p.Input).Cost(u.CacheWrite)).
-		Add(p.Output.Cost(u.Output)).
-		Add(or(p.Reasoning, p.Output).Cost(u.Reasoning)).
-		Add(p.Requests.Cost(1))
+	Service      string        // the service tier that was billed: batch, flex, priority; empty is the usual one
+	Waited       time.Duration // in queues, for slots, rates and budgets
+	Decision     string        // why the call was refused or moved, a Decision as JSON
+	Lease        string        // of the process that held money for it
+	Holds        []Hold        // the budgets from which that lease is
 }

@@ -196,6 +196,20 @@ func (d *decoder) call(c *llm.Call) {
 			c.Attempts = append(c.Attempts, d.attempt())
 		}
 	}
+	c.Usage.CacheWriteLong = d.number()
+	c.Usage.AudioInput = d.number()
+	c.Usage.AudioOutput = d.number()
+	c.Usage.Images = d.number()
+	c.Service = d.text()
+	c.Waited = time.Duration(d.number())
+	c.Decision = d.text()
+	c.Lease = d.text()
+	if n := d.count(); n > 0 {
+		c.Holds = make([]llm.Hold, 0, min(n, 16))
+		for range n {
+			c.Holds = append(c.Holds, llm.Hold{Account: d.text(), Period: d.time()})
+		}
+	}
 }
 
 func (d *decoder) attempt() llm.Attempt {

@@ -32,6 +32,13 @@ type detail struct {
 	CacheWrite   int64             `json:"cache_write_tokens"`
 	Output       int64             `json:"output_tokens"`
 	Reasoning    int64             `json:"reasoning_tokens"`
+	WriteLong    int64             `json:"cache_write_long_tokens"`
+	AudioInput   int64             `json:"audio_input_tokens"`
+	AudioOutput  int64             `json:"audio_output_tokens"`
+	Images       int64             `json:"images"`
+	Service      string            `json:"service_tier"`
+	Waited       int64             `json:"waited_us"`
+	Decision     json.RawMessage   `json:"decision"`
 	UsageSource  llm.UsageSource   `json:"usage_source"`
 	PriceID      string            `json:"price_id"`
 	SpanID       string            `json:"span_id"`
@@ -132,6 +139,16 @@ func appendDetail(b []byte, c *llm.Call) []byte {
 	o.number("cache_write_tokens", c.Usage.CacheWrite)
 	o.number("output_tokens", c.Usage.Output)
 	o.number("reasoning_tokens", c.Usage.Reasoning)
+	o.number("cache_write_long_tokens", c.Usage.CacheWriteLong)
+	o.number("audio_input_tokens", c.Usage.AudioInput)
+	o.number("audio_output_tokens", c.Usage.AudioOutput)
+	o.number("images", c.Usage.Images)
+	o.text("service_tier", c.Service)
+	o.number("waited_us", c.Waited.Microseconds())
+	if json.Valid([]byte(c.Decision)) {
+		o.key("decision")
+		o = append(o, c.Decision...)
+	}
 	o.text("usage_source", string(c.Usage.Source))
 	o.text("price_id", c.PriceID)
 	o.text("span_id", c.SpanID)
@@ -179,7 +196,9 @@ func (d *detail) fill(c *llm.Call) {
 	c.Environment, c.BusinessUnit, c.KeyID, c.User, c.Session, c.Tags = d.Environment, d.BusinessUnit, d.KeyID, d.User, d.Session, d.Tags
 	c.Surface, c.Deployment, c.Provider, c.Upstream, c.Stream, c.Status = d.Surface, d.Deployment, d.Provider, d.Upstream, d.Stream != 0, int(d.Status)
 	c.ErrorKind, c.Error, c.Finish = d.ErrorKind, d.Error, d.Finish
-	c.Usage = llm.Usage{Input: d.Input, CacheRead: d.CacheRead, CacheWrite: d.CacheWrite, Output: d.Output, Reasoning: d.Reasoning, Source: d.UsageSource}
+	c.Usage = llm.Usage{Input: d.Input, CacheRead: d.CacheRead, CacheWrite: d.CacheWrite, Output: d.Output, Reasoning: d.Reasoning, Source: d.UsageSource,
+		CacheWriteLong: d.WriteLong, AudioInput: d.AudioInput, AudioOutput: d.AudioOutput, Images: d.Images}
+	c.Service, c.Waited, c.Decision = d.Service, micros(d.Waited), string(d.Decision)
 	c.PriceID, c.SpanID, c.ParentSpanID, c.Prompt, c.Version = d.PriceID, d.SpanID, d.ParentSpanID, d.Prompt, int(d.Version)
 	c.Cache, c.Degraded, c.RequestSize, c.ResponseSize = d.Cache, d.Degraded, d.RequestSize, d.ResponseSize
 	for _, a := range d.Attempts {

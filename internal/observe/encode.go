@@ -98,6 +98,19 @@ func (e *encoder) call(kind byte, c *llm.Call) {
 	for i := range c.Attempts {
 		e.attempt(&c.Attempts[i])
 	}
+	e.number(c.Usage.CacheWriteLong)
+	e.number(c.Usage.AudioInput)
+	e.number(c.Usage.AudioOutput)
+	e.number(c.Usage.Images)
+	e.text(c.Service)
+	e.number(int64(c.Waited))
+	e.text(c.Decision)
+	e.text(c.Lease)
+	e.number(int64(len(c.Holds)))
+	for _, h := range c.Holds {
+		e.text(h.Account)
+		e.time(h.Period)
+	}
 }
 
 func (e *encoder) attempt(a *llm.Attempt) {

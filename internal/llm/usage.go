@@ -1,0 +1,43 @@
+package llm
+
+import "airfield/internal/money"
+
+// Usage is what a call used, in tokens. The buckets do not overlap: Input is what was billed at the full
+// price, without the cached part and without audio, and Output is without reasoning and audio.
+type Usage struct {
+	Input      int64 `json:"input_tokens"`
+	CacheRead  int64 `json:"cache_read_tokens,omitempty"`
+	CacheWrite int64 `json:"cache_write_tokens,omitempty"`
+	// CacheWriteLong is what was written to the provider's cache to stay for an hour, at a price of its own.
+	CacheWriteLong int64       `json:"cache_write_long_tokens,omitempty"`
+	AudioInput     int64       `json:"audio_input_tokens,omitempty"`
+	Output         int64       `json:"output_tokens"`
+	Reasoning      int64       `json:"reasoning_tokens,omitempty"`
+	AudioOutput    int64       `json:"audio_output_tokens,omitempty"`
+	Images         int64       `json:"images,omitempty"` // made, where they are charged by the piece
+	Source         UsageSource `json:"usage_source,omitempty"`
+}
+
+// Prompt is every token that went in, cached or not.
+func (u Usage) Prompt() int64 {
+	return u.Input + u.CacheRead + u.CacheWrite + u.CacheWriteLong + u.AudioInput
+}
+
+// Completion is every token that came out, reasoning included.
+func (u Usage) Completion() int64 { return u.Output + u.Reasoning + u.AudioOutput }
+
+// Total is every token.
+func (u Usage) Total() int64 { return u.Prompt() + u.Completion() }
+
+// Add returns the sum, saturating; the weaker source of the two stands for both.
+func (u Usage) Add(v Usage) Usage {
+	add := func(a, b int64) int64 { return int64(money.Nanos(a).Add(money.Nanos(b))) }
+	u.Input, u.CacheRead, u.CacheWrite = add(u.Input, v.Input), add(u.CacheRead, v.CacheRead), add(u.CacheWrite, v.CacheWrite)
+	u.CacheWriteLong, u.AudioInput = add(u.CacheWriteLong, v.CacheWriteLong), add(u.AudioInput, v.AudioInput)
+	u.Output, u.Reasoning = add(u.Output, v.Output), add(u.Reasoning, v.Reasoning)
+	u.AudioOutput, u.Images = add(u.AudioOutput, v.AudioOutput), add(u.Images, v.Images)
+	if u.Source == "" || v.Source == Estimated || (v.Source == Counted && u.Source == Reported) {
+		u.Source = v.Source
+	}
+	return u
+}
