@@ -17,8 +17,8 @@ build: ## build bin/airfield
 demo: build ## documents in, cited answers out, with calls, costs and a trace
 	bin/airfield demo
 
-test: sdk ## every test, on every engine; installs the servers it needs (PostgreSQL: on Debian)
-	AIRFIELD_REQUIRE_SERVERS=1 scripts/postgres.sh run go test -timeout 14m ./...
+test: sdk ## every test, on every engine; installs the servers it needs (PostgreSQL, Redis: on Debian)
+	AIRFIELD_REQUIRE_SERVERS=1 scripts/postgres.sh run scripts/redis.sh run go test -timeout 14m ./...
 
 sdk: build ## the official openai package from npm against the real binary
 	cd test/sdk && npm ci --no-audit --no-fund --silent

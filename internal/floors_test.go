@@ -16,6 +16,7 @@ var floors = [][]string{
 	{"id", "fault", "money"},
 	{"llm", "caller"},
 	{"secret", "telemetry"},
+	{"redis"},
 	{"db", "bucket", "cache", "journal", "limit", "notify"},
 	{"jobs", "index"},
 	{"access"},
