@@ -113,7 +113,7 @@ func build(ctx context.Context, c *config.Config, log *slog.Logger) (p *parts, e
 	p.store = observe.NewStore(p.db)
 	tracer := telemetry.NewTracer(recorder)
 
-	if p.gateway, err = gateway.New(c.Gateway, providers, p.prices, recorder, log); err != nil {
+	if p.gateway, err = gateway.New(c.Gateway, gateway.Parts{Kinds: providers, Prices: p.prices, Recorder: recorder, Log: log}); err != nil {
 		return p, err
 	}
 	p.opened("gateway", p.gateway.Close)

@@ -1,8 +1,10 @@
 package gateway
 
 import (
+	"errors"
 	"io"
 	"net/http"
+	"strconv"
 	"time"
 
 	"airfield/internal/fault"
@@ -10,64 +12,147 @@ import (
 	"airfield/internal/llm"
 )
 
-// attempt tries the candidates until one answers. What it returns is the answer to relay: a good one, or the last
-// candidate's refusal.
+// attempt asks deployments until one answers, as far as attempts, time and the caller's patience go. What it returns is
+// an answer to relay, or nothing: then c.refusal or c.failure says what the last deployment came to, if one was asked.
 func (c *call) attempt() (*Response, error) {
-	for i, d := range c.candidates {
-		answer, err := c.try(d)
-		another := i < len(c.candidates)-1 && c.ctx.Err() == nil
+	for {
+		t, h, err := c.find()
 		if err != nil {
-			if !another {
-				return nil, err
-			}
-			continue
+			return nil, err
 		}
-		if another && elsewhere(answer.Status) {
-			c.refused(answer)
-			continue
+		if t == nil {
+			c.hurdle = h
+			return nil, nil
 		}
-		return answer, nil
+		answer, again, err := c.try(t)
+		switch {
+		case answer != nil:
+			return answer, nil
+		case !again:
+			return nil, err
+		}
 	}
-	return nil, fault.New(fault.Unavailable, "no_deployment", "model %s has no deployment", c.asked.model)
 }
 
-// elsewhere reports whether another deployment may succeed where one answered with this status: it is overloaded,
-// limits us, failed, or does not accept our key.
+// elsewhere reports whether another deployment, or this one a little later, may succeed where one answered with this
+// status: it is overloaded, limits us, failed, or does not accept our key.
 func elsewhere(status int) bool {
 	return status >= 500 || status == http.StatusTooManyRequests || status == http.StatusRequestTimeout || status == http.StatusUnauthorized
 }
 
-// try makes one attempt, up to the header of the answer.
-func (c *call) try(d *deployment) (*Response, error) {
+// try makes one attempt, up to the first bytes of an answer. Where there is none, again says whether the call may go on.
+func (c *call) try(t *tried) (answer *Response, again bool, err error) {
+	d := t.d
 	if c.watch != nil {
 		c.watch.stop()
 	}
 	c.serveFrom(d)
+	t.sent++
 	now := time.Now()
 	c.row.Attempts = append(c.row.Attempts, llm.Attempt{Deployment: d.name, Provider: d.providerName, Model: d.upstream, Start: now})
-	c.watch = newWatch(c.ctx, d, c.row.Start)
-	answer, err := d.provider.Send(c.watch.ctx, &Attempt{
+	c.watch = newWatch(c.ctx, d, c.row.Start, c.until)
+	bound := int64(0)
+	if c.bounded {
+		bound = d.maxOutput
+	}
+	answer, err = d.provider.Send(c.watch.ctx, &Attempt{
 		Surface: c.req.Surface, Model: d.upstream, Stream: c.asked.stream, CallID: c.row.ID, Traceparent: c.traceparent,
-		Body: c.asked.upstreamBody(c.req.Surface, c.req.Body, d),
+		Body: c.asked.upstreamBody(c.req.Surface, c.req.Body, d, bound),
 	})
 	c.watch.rest()
 	last := c.lastAttempt()
 	if err != nil {
 		f := c.watch.explain(c.ctx, err)
-		outcome := llm.Failed
-		if f.Kind == fault.Cancelled {
-			outcome = llm.Cancelled
+		if f.Kind == fault.Timeout || f.Kind == fault.Cancelled {
+			c.lose(llm.Usage{Input: c.expected().Input, Source: llm.Estimated}) // it was left while it worked
 		}
-		c.endAttempt(outcome, f.Error())
-		return nil, f
+		return nil, c.missed(t, f, 0), f
 	}
 	last.Status, last.RequestID, last.FirstByte = answer.Status, answer.RequestID, time.Since(now)
-	return answer, nil
+	d.health.quota.learn(now, answer.Quota)
+	if answer.Status >= 400 {
+		r := c.refused(answer)
+		if c.ctx.Err() != nil {
+			return nil, false, c.gone()
+		}
+		c.refusal, c.failure = &r, nil
+		if !elsewhere(answer.Status) {
+			c.leave(healthy) // it works: the request is at fault
+			return nil, false, nil
+		}
+		return nil, c.missed(t, r.problem, cooling(now, r)), nil
+	}
+	if f := c.receive(answer); f != nil {
+		answer.Body.Close()
+		c.lose(c.torn(answer))
+		return nil, c.missed(t, f, 0), f
+	}
+	c.watch.extend(c.deadline) // it is answered: no rung needs its slice any more
+	return answer, false, nil
+}
+
+// missed ends an attempt that brought no answer, and reports whether the call may go on.
+func (c *call) missed(t *tried, f *fault.Fault, cool time.Duration) (again bool) {
+	outcome, v := llm.Failed, failing
+	switch {
+	case f.Kind == fault.Cancelled:
+		outcome, v = llm.Cancelled, neither
+	case f.Kind == fault.Limited || f.Kind == fault.Invalid:
+		v = neither
+	}
+	c.endAttempt(outcome, f.Error())
+	t.after = time.Now().Add(c.table.routing.pause(t.sent))
+	if cool > 0 {
+		t.d.health.cool(time.Now().Add(cool))
+	}
+	c.leave(v)
+	if f.Kind == fault.Cancelled || c.ctx.Err() != nil {
+		return false
+	}
+	if f.Kind == fault.Invalid {
+		t.unfit = f.Text
+	}
+	if c.refusal == nil || c.refusal.problem != f {
+		c.failure, c.refusal = f, nil
+	}
+	return true
+}
+
+// cooling is how long a provider wants to be left alone. A 429 that does not say leaves it alone for a second.
+func cooling(now time.Time, r refusal) time.Duration {
+	limited := r.upstream == http.StatusTooManyRequests
+	if r.retryAfter == "" || !limited && r.upstream != http.StatusServiceUnavailable {
+		if limited {
+			return time.Second
+		}
+		return 0
+	}
+	if seconds, err := strconv.ParseFloat(r.retryAfter, 64); err == nil {
+		return time.Duration(max(0, min(seconds, 3600)) * float64(time.Second))
+	}
+	if at, err := http.ParseTime(r.retryAfter); err == nil {
+		return max(0, min(at.Sub(now), time.Hour))
+	}
+	return time.Second
+}
+
+// lose counts what a deployment used for an attempt that brought nothing: some providers charge for it.
+func (c *call) lose(u llm.Usage) {
+	c.lost = c.lost.Add(u)
+	price, ok := c.served.priceAt(c.g.prices, c.row.Start)
+	if !ok {
+		c.lostUnpriced = true
+		return
+	}
+	c.lostCost = c.lostCost.Add(price.Cost(u))
 }
 
 func (c *call) lastAttempt() *llm.Attempt { return &c.row.Attempts[len(c.row.Attempts)-1] }
 
 func (c *call) endAttempt(outcome llm.Outcome, problem string) {
+	if len(c.row.Attempts) == 0 {
+		return
+	}
 	last := c.lastAttempt()
 	if last.Outcome == "" {
 		last.Outcome, last.Error, last.Duration = outcome, clip(problem, 500), time.Since(last.Start)
@@ -91,6 +176,7 @@ const maxRefusal = 64 << 10
 // refusal is an upstream's error as the caller gets it.
 type refusal struct {
 	status     int
+	upstream   int // the provider's own status
 	body       []byte
 	retryAfter string
 	problem    *fault.Fault // the same, for the row
@@ -99,7 +185,7 @@ type refusal struct {
 // readRefusal keeps the provider's words where they have the shape of an error, and puts them into it where they have
 // not. A key that was not accepted is ours, not the caller's, and is said to be.
 func readRefusal(d *deployment, answer *Response, body []byte) refusal {
-	r := refusal{status: answer.Status, body: body, retryAfter: answer.RetryAfter}
+	r := refusal{status: answer.Status, upstream: answer.Status, body: body, retryAfter: answer.RetryAfter}
 	if answer.Status == http.StatusUnauthorized {
 		r.status = http.StatusBadGateway
 		r.problem = fault.New(fault.Upstream, "upstream_key", "provider %s did not accept the key of this Airfield", d.providerName)
@@ -150,4 +236,54 @@ func (c *call) upstreamFault(status int) *fault.Fault {
 		f.Hint = "the provider limits us: try again later, or give the model another deployment"
 	}
 	return f
+}
+
+// receive takes in what must be there before anything is given to the caller: a whole answer, as long as it is of a
+// size that is held, or the first bytes of a stream. Until then another deployment can still answer.
+func (c *call) receive(answer *Response) *fault.Fault {
+	if answer.Stream {
+		events := streams.take()
+		events.Reset(&timedReader{c.watch, answer.Body})
+		c.events, c.readErr = events, events.Fill()
+		if c.readErr != nil && events.Size() == 0 {
+			c.dropEvents()
+			if errors.Is(c.readErr, io.EOF) {
+				return fault.New(fault.Upstream, "upstream_broken", "%s began to answer and sent nothing", c.served.name)
+			}
+			return c.watch.explain(c.ctx, c.readErr)
+		}
+		return nil
+	}
+	c.whole = buffers.take()
+	if answer.Size > 0 && answer.Size <= c.keep {
+		c.whole.Grow(int(answer.Size) + 512)
+	}
+	body := io.LimitedReader{R: &timedReader{c.watch, answer.Body}, N: c.keep + 1}
+	if _, err := c.whole.ReadFrom(&body); err != nil {
+		return c.watch.explain(c.ctx, err)
+	}
+	c.large = int64(c.whole.Len()) > c.keep
+	switch {
+	case c.large && c.local:
+		return fault.New(fault.Upstream, "upstream_answer", "%s gave an answer of more than %d bytes", c.served.name, c.keep)
+	case c.large:
+		return nil
+	}
+	if err := answer.Meter.Body(c.whole.Bytes(), false); err != nil {
+		return fault.New(fault.Upstream, "upstream_answer", "%s gave an answer that cannot be read: %w", c.served.name, err)
+	}
+	return nil
+}
+
+// torn is what an answer used that broke off, or is none, before anything of it was given to the caller.
+func (c *call) torn(answer *Response) llm.Usage {
+	read := answer.Meter.Reading()
+	if c.whole != nil {
+		if c.req.Surface == llm.ChatCompletions {
+			read.Output = max(read.Output, int64(c.whole.Len())/bytesPerToken)
+		}
+		buffers.give(c.whole)
+		c.whole = nil
+	}
+	return c.usageOf(read, llm.Broken)
 }

@@ -43,7 +43,7 @@ func BenchmarkTheGatewaysOwnPartOfACall(b *testing.B) {
 	g, err := gateway.New(gateway.Config{
 		Providers: map[string]gateway.ProviderConfig{"builtin": {Kind: "builtin"}},
 		Models:    map[string]gateway.ModelConfig{"chat": {Deployments: []gateway.DeploymentConfig{{Provider: "builtin", Model: "real"}}}},
-	}, map[string]gateway.Kind{"builtin": kind}, priceList{"builtin/real": testPrice}, forgetful{}, slog.New(slog.DiscardHandler))
+	}, gateway.Parts{Kinds: map[string]gateway.Kind{"builtin": kind}, Prices: priceList{"builtin/real": testPrice}, Recorder: forgetful{}, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -71,7 +71,7 @@ func BenchmarkAStreamOf200Chunks(b *testing.B) {
 	g, err := gateway.New(gateway.Config{
 		Providers: map[string]gateway.ProviderConfig{"builtin": {Kind: "builtin"}},
 		Models:    map[string]gateway.ModelConfig{"chat": {Deployments: []gateway.DeploymentConfig{{Provider: "builtin", Model: "real"}}}},
-	}, map[string]gateway.Kind{"builtin": kind}, priceList{"builtin/real": testPrice}, forgetful{}, slog.New(slog.DiscardHandler))
+	}, gateway.Parts{Kinds: map[string]gateway.Kind{"builtin": kind}, Prices: priceList{"builtin/real": testPrice}, Recorder: forgetful{}, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"bytes"
 	"context"
 	"log/slog"
 	"net/http"
@@ -8,25 +9,60 @@ import (
 
 	"airfield/internal/caller"
 	"airfield/internal/fault"
+	"airfield/internal/gateway/sse"
 	"airfield/internal/id"
+	"airfield/internal/limit"
 	"airfield/internal/llm"
+	"airfield/internal/money"
 	"airfield/internal/telemetry"
 )
 
-// call is one call under way. It belongs to one goroutine.
+// call is one call under way. It belongs to one goroutine, and while it waits in the queue to that one's.
 type call struct {
-	g     *Gateway
-	ctx   context.Context
-	req   *Request
-	log   *slog.Logger
-	asked asked
-	row   llm.Call
-	keep  int64 // bytes of an answer that are held until it is whole
-	local bool  // the answer stays in the process
+	g        *Gateway
+	ctx      context.Context
+	req      *Request
+	log      *slog.Logger
+	table    *table
+	policy   *workflow // nil for a caller without a workflow
+	priority int
+	spender  llm.Spender
+	asked    asked
+	row      llm.Call
+	keep     int64 // bytes of an answer that are held until it is whole
+	local    bool  // the answer stays in the process
 
-	candidates  []*deployment
-	served      *deployment
-	watch       *watch // of the attempt under way, or of the one that was answered
+	deadline time.Time     // of the call
+	until    time.Time     // of what is being tried: the deadline without the slices of later rungs
+	patience time.Duration // how long a deployment that is down is waited for
+
+	routes  []route
+	guess   llm.Usage // what it will probably use
+	bounded bool      // a hard budget applies: what it can cost must be known
+	strict  bool      // one in dollars
+
+	standing Standing
+	money    Hold
+	held     Amount
+	taken    *limit.Taken // from the limits of the workflow and the key
+	slot     *limit.Taken // from those of the deployment
+	asking   *tried       // whose slot that is
+
+	served       *deployment
+	watch        *watch // of the attempt under way, or of the one that was answered
+	whole        *bytes.Buffer
+	large        bool
+	events       *sse.Reader
+	readErr      error
+	hurdle       hurdle       // why no deployment could be asked
+	refusal      *refusal     // what the last deployment said
+	failure      *fault.Fault // or why it said nothing
+	lost         llm.Usage    // by attempts that brought nothing
+	lostCost     money.Nanos
+	lostUnpriced bool
+	key          string  // in the cache
+	flight       *flight // others may get the answer too; nil where not
+
 	traceparent string
 	admitted    bool
 	finished    bool
@@ -39,8 +75,7 @@ const (
 	keepLocal   = 128 << 20
 )
 
-// run is one call's way, step by step. Limits, budgets, queues, the cache and the ladder of degradation stand between
-// these steps when they come.
+// run is one call's way, step by step.
 func (c *call) run(w http.ResponseWriter) error {
 	c.name(w.Header())
 	var err error
@@ -48,23 +83,70 @@ func (c *call) run(w http.ResponseWriter) error {
 		return c.refuse(err)
 	}
 	c.row.Model, c.row.Stream = clip(c.asked.model, maxModelName), c.asked.stream
-	if err = c.route(c.g.table.Load()); err != nil {
-		return c.refuse(err)
-	}
-	if err = c.admit(); err != nil {
-		return c.refuse(err)
-	}
-	answer, err := c.attempt()
+	m, err := c.table.find(c.req.Surface, c.asked.model)
 	if err != nil {
 		return c.refuse(err)
 	}
-	return c.relay(answer, w) // settles and records before the last byte
+	c.stand()
+	if done, err := c.recall(w); done {
+		return err
+	}
+	c.plan(c.moved(m).chain)
+	if c.firstFit() == nil {
+		return c.refuse(c.noneFits())
+	}
+	for _, step := range []func() error{c.enter, c.reserve, c.admit} {
+		if err := step(); err != nil {
+			return c.refuse(err)
+		}
+	}
+	return c.serve(w)
 }
+
+// stand looks at what applies to the caller: its policy, its budgets, its time.
+func (c *call) stand() {
+	if c.policy = c.table.workflows[c.row.Workflow]; c.policy != nil {
+		c.priority = c.policy.priority
+	}
+	if c.row.User == "" {
+		c.row.User = clip(c.asked.user, maxUser)
+	}
+	if c.g.budgets != nil {
+		c.spender.User = c.row.User
+		c.standing = c.g.budgets.Standing(&c.spender, c.row.Start)
+		c.strict = c.standing.HardUSD
+		c.bounded = c.strict || c.standing.HardTokens
+	}
+	c.deadline = c.row.Start.Add(c.table.routing.Deadline)
+	if c.req.Timeout > 0 && c.req.Timeout < c.table.routing.Deadline {
+		c.deadline = c.row.Start.Add(c.req.Timeout)
+	}
+	c.until = c.deadline.Add(-c.slices(0))
+	c.patience = c.waitForRecovery(0)
+}
+
+// moved is the model to ask, or the economy tier where a soft budget says so and there is one that can serve the call.
+func (c *call) moved(m *model) *model {
+	if c.standing.Economy == nil || m.Tier == economy || c.req.Surface != llm.ChatCompletions {
+		return m
+	}
+	tier := c.table.tiers[economy]
+	if tier == nil {
+		return m
+	}
+	if c.plan(tier.chain); c.firstFit() == nil {
+		return m
+	}
+	c.row.Degraded, c.row.Decision = economy, decision(decided(&fault.Fault{Text: c.standing.Economy.Reason}, *c.standing.Economy))
+	return tier
+}
+
+const economy = "economy"
 
 // begin opens the row of a call: who, when, and in which trace.
 func (g *Gateway) begin(ctx context.Context, req *Request) *call {
 	now := time.Now()
-	c := &call{g: g, ctx: ctx, req: req, log: g.log, keep: keepOutside}
+	c := &call{g: g, ctx: ctx, req: req, log: g.log, keep: keepOutside, table: g.table.Load()}
 	parent := telemetry.Current(ctx)
 	here := telemetry.SpanContext{TraceID: parent.TraceID, SpanID: telemetry.NewSpanID(), Sampled: true}
 	if !parent.Valid() {
@@ -80,33 +162,20 @@ func (g *Gateway) begin(ctx context.Context, req *Request) *call {
 	}
 	if who := caller.From(ctx); who != nil {
 		c.row.Environment, c.row.BusinessUnit, c.row.Workflow, c.row.KeyID = who.Environment, who.BusinessUnit, who.Workflow, who.KeyID
+		c.spender = llm.Spender{Environment: who.Environment, BusinessUnit: who.BusinessUnit, Workflow: who.Workflow, KeyID: who.KeyID, KeyName: who.KeyName}
 	}
 	return c
 }
 
-// route finds who can serve the call, in the order in which they are tried.
-func (c *call) route(t *table) error {
-	m := t.models[c.asked.model]
-	if m == nil {
-		return unknownModel(c.asked.model)
-	}
-	c.candidates = m.deployments
-	return nil
-}
-
 // admit writes the call down before anything is sent. The row carries what the call is expected to use, for the case
-// that this process does not live to say what it was.
+// that this process does not live to say what it was; under a hard budget that is the most it can use, so that what was
+// spent is never more than what was counted.
 func (c *call) admit() error {
-	c.serveFrom(c.candidates[0])
-	expected := llm.Usage{Input: c.asked.inputTokens(c.req.Body), Source: llm.Estimated}
-	if c.req.Surface == llm.ChatCompletions {
-		each := int64(expectedOutput)
-		if c.asked.maxTokens > 0 {
-			each = min(c.asked.maxTokens, mostExpected)
-		}
-		expected.Output = min(min(c.asked.choices, mostExpected)*each, mostExpected)
+	c.serveFrom(c.firstFit())
+	c.charge(c.expected())
+	if c.bounded {
+		c.dearest()
 	}
-	c.charge(expected)
 	if err := c.g.records.Admit(&c.row); err != nil {
 		if f := new(fault.Fault); asFault(err, &f) {
 			return f
@@ -121,8 +190,22 @@ func (c *call) admit() error {
 const (
 	expectedOutput = 1000      // tokens that an answer without a bound is written down with at admission
 	mostExpected   = 100 << 20 // tokens that any call is, however many it asks for: no model has an answer so long
+	maxUser        = 256       // bytes of a user in the row
 	maxModelName   = 256       // bytes of it in the row: callers may name what they like
 )
+
+// dearest puts into the row the most that the call can cost at any deployment that may serve it.
+func (c *call) dearest() {
+	for r := range c.routes {
+		for i := range c.routes[r].list {
+			t := &c.routes[r].list[i]
+			if most := c.most(t.d); t.unfit == "" && (most.USD > c.row.Cost || most.Tokens > c.row.Usage.Total()) {
+				c.row.Usage, _ = c.ceiling(t.d)
+				c.row.Cost = max(c.row.Cost, most.USD)
+			}
+		}
+	}
+}
 
 func (c *call) serveFrom(d *deployment) {
 	c.served = d
@@ -140,31 +223,17 @@ func (c *call) refuse(err error) error {
 		outcome = llm.Cancelled
 	}
 	c.row.Status = f.Kind.Status()
-	c.charge(c.spent(outcome))
+	c.charge(llm.Usage{})
+	if d := decision(f); d != "" {
+		c.row.Decision = d
+	}
+	c.endAttempt(outcome, f.Text)
 	c.finish(outcome, f)
 	return f
 }
 
-// spent is what a call without an answer used. A provider that was left while it worked has read the input.
-func (c *call) spent(outcome llm.Outcome) llm.Usage {
-	if outcome != llm.Cancelled || len(c.row.Attempts) == 0 {
-		return llm.Usage{}
-	}
-	return llm.Usage{Input: c.asked.inputTokens(c.req.Body), Source: llm.Estimated}
-}
-
-// charge puts a usage and its cost in the row.
-func (c *call) charge(u llm.Usage) {
-	c.row.Usage, c.row.Cost, c.row.PriceID, c.row.Priced = u, 0, "", true
-	if u.Total() == 0 {
-		return // nothing was used, which costs nothing at any price
-	}
-	price, ok := c.served.priceAt(c.g.prices, c.row.Start)
-	c.row.Priced = ok
-	if ok {
-		c.row.PriceID, c.row.Cost = price.ID, price.Cost(u)
-	}
-}
+// gone is the end of a call whose caller left.
+func (c *call) gone() *fault.Fault { return fault.As(c.ctx.Err()) }
 
 // finish writes the row, once.
 func (c *call) finish(outcome llm.Outcome, problem *fault.Fault) {
@@ -173,6 +242,13 @@ func (c *call) finish(outcome llm.Outcome, problem *fault.Fault) {
 	}
 	c.finished = true
 	c.row.Outcome, c.row.Duration = outcome, time.Since(c.row.Start)
+	if c.money != nil {
+		c.money.Settle(Amount{USD: c.row.Cost, Tokens: c.row.Usage.Total()})
+	}
+	c.exit(c.row.Usage.Total())
+	if outcome == llm.OK {
+		c.g.note(c)
+	}
 	if problem != nil {
 		c.row.ErrorKind, c.row.Error = string(problem.Kind), clip(problem.Text, 500)
 		if problem.Kind == fault.Internal {
@@ -190,9 +266,18 @@ func (c *call) close() {
 	if c.watch != nil {
 		c.watch.stop()
 	}
+	c.leave(neither)
 	if c.admitted && !c.finished {
 		c.finish(llm.Failed, &fault.Fault{Kind: fault.Internal, Code: "internal", Text: "the call was left without an end"})
 	}
+	c.flight.abandon()
+	buffers.give(c.whole)
+	c.dropEvents()
+}
+
+func (c *call) dropEvents() {
+	streams.give(c.events)
+	c.events = nil
 }
 
 func clip(s string, n int) string {

@@ -3,14 +3,13 @@
 package gateway
 
 import (
-	"errors"
-	"fmt"
+	"cmp"
 	"maps"
 	"net/http"
-	"net/url"
 	"slices"
 	"time"
 
+	"airfield/internal/limit"
 	"airfield/internal/llm"
 	"airfield/internal/money"
 	"airfield/internal/secret"
@@ -20,6 +19,9 @@ import (
 type Config struct {
 	Providers map[string]ProviderConfig `yaml:"providers" json:"providers" doc:"The upstreams, by a name of your choice."`
 	Models    map[string]ModelConfig    `yaml:"models" json:"models" doc:"The models that callers may ask for, by the name they use."`
+	Routing   Routing                   `yaml:"routing" json:"routing" doc:"How calls are brought to deployments: deadlines, attempts, breakers, queues."`
+
+	Workflows map[string]WorkflowConfig `yaml:"-" json:"-"` // of the section of that name, which others share
 }
 
 // ProviderConfig is one upstream.
@@ -31,6 +33,7 @@ type ProviderConfig struct {
 	SecretHeaders   map[string]secret.Value `yaml:"secret_headers" json:"secret_headers" doc:"Further headers whose values are secrets, as env:NAME or file:PATH: an endpoint's own way to ask for a key, such as api-key."`
 	PriceList       string                  `yaml:"price_list" json:"price_list" doc:"The provider whose prices apply; by default the one of this name."`
 	OmitStreamUsage bool                    `yaml:"omit_stream_usage" json:"omit_stream_usage" doc:"Do not ask for usage on streams, for endpoints that refuse stream_options; tokens are then estimated."`
+	OutputCap       string                  `yaml:"output_cap" json:"output_cap" doc:"The field in which it takes a bound of the output, where Airfield must set one: max_tokens, or max_completion_tokens, which is the default for OpenAI's own prices."`
 	Timeouts        Timeouts                `yaml:"timeouts" json:"timeouts" doc:"How long its parts of a call may take."`
 }
 
@@ -65,13 +68,30 @@ type Timeouts struct {
 type ModelConfig struct {
 	Tier        string             `yaml:"tier" json:"tier" doc:"Its cost tier: economy, standard or premium."`
 	Dimensions  int                `yaml:"dimensions" json:"dimensions" doc:"The length of its vectors, for an embedding model."`
-	Deployments []DeploymentConfig `yaml:"deployments" json:"deployments" doc:"Who serves it, in the order in which they are tried."`
+	Context     int64              `yaml:"context_tokens" json:"context_tokens" doc:"Its context window: longer requests pass it by. It also bounds what a request with pictures can cost."`
+	MaxOutput   int64              `yaml:"max_output_tokens" json:"max_output_tokens" doc:"The bound of an answer that Airfield sets under a hard budget where the caller set none. Default 4096."`
+	Lacks       []string           `yaml:"lacks" json:"lacks" doc:"What it cannot do: tools, images, audio, json_schema, stream. Requests that need it pass it by."`
+	Choose      string             `yaml:"choose" json:"choose" doc:"Which deployment is asked first: order (as they are written, the default), weighted (by chance), least_loaded (by calls in flight) or cheapest (for this request)."`
+	Fallback    []string           `yaml:"fallback" json:"fallback" doc:"Models that are asked, in this order, when its own deployments cannot serve a call."`
+	Limits      limit.Rate         `yaml:"limits" json:"limits" doc:"What all calls for it together may use."`
+	Deployments []DeploymentConfig `yaml:"deployments" json:"deployments" doc:"Who serves it."`
 }
+
+// The ways to choose among deployments.
+const (
+	chooseOrder    = "order"
+	chooseWeighted = "weighted"
+	chooseLoaded   = "least_loaded"
+	chooseCheapest = "cheapest"
+)
 
 // DeploymentConfig is one provider's endpoint for a model.
 type DeploymentConfig struct {
 	Provider string       `yaml:"provider" json:"provider" doc:"A name from providers."`
 	Model    string       `yaml:"model" json:"model" doc:"The provider's name of the model; by default the same."`
+	Weight   int          `yaml:"weight" json:"weight" doc:"Its share of the calls, for weighted and least_loaded. Default 1."`
+	Lacks    []string     `yaml:"lacks" json:"lacks" doc:"What it cannot do, besides what the model lacks."`
+	Limits   limit.Rate   `yaml:"limits" json:"limits" doc:"What calls to it may use: the provider's limits for your account, so that they are not run into."`
 	Prices   *PriceConfig `yaml:"prices" json:"prices" doc:"What it charges, where that differs from the price list."`
 }
 
@@ -109,20 +129,30 @@ func (c Config) complete() Config {
 	}}
 	maps.Copy(full.Providers, c.Providers)
 	maps.Copy(full.Models, c.Models)
+	full.Routing, full.Workflows = c.Routing, c.Workflows
+	if full.Routing == (Routing{}) {
+		full.Routing = DefaultRouting()
+	}
 	for name, p := range full.Providers {
 		p.Timeouts = p.Timeouts.complete()
 		if p.PriceList == "" {
 			p.PriceList = name
+		}
+		if p.OutputCap == "" {
+			p.OutputCap = maxTokens
+			if p.PriceList == "openai" {
+				p.OutputCap = maxCompletionTokens
+			}
 		}
 		full.Providers[name] = p
 	}
 	for name, m := range full.Models {
 		m.Deployments = slices.Clone(m.Deployments)
 		for i := range m.Deployments {
-			if m.Deployments[i].Model == "" {
-				m.Deployments[i].Model = name
-			}
+			d := &m.Deployments[i]
+			d.Model, d.Weight = cmp.Or(d.Model, name), cmp.Or(d.Weight, 1)
 		}
+		m.Choose, m.MaxOutput = cmp.Or(m.Choose, chooseOrder), cmp.Or(m.MaxOutput, 4096)
 		full.Models[name] = m
 	}
 	return full
@@ -139,67 +169,4 @@ func (t Timeouts) complete() Timeouts {
 	or(&t.BetweenChunks, time.Minute)
 	or(&t.Total, 10*time.Minute)
 	return t
-}
-
-// Check refuses what cannot work and warns about what is unwise. Which kinds exist is for the gateway to say, which
-// is given them.
-func (c Config) Check() (warnings []string, err error) {
-	c = c.complete()
-	var errs []error
-	refuse := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
-	for _, name := range slices.Sorted(maps.Keys(c.Providers)) {
-		p := c.Providers[name]
-		where := "providers." + name
-		if p.Kind == "" {
-			refuse("%s.kind is missing: openai for every OpenAI-compatible endpoint, or builtin", where)
-		}
-		if t := p.Timeouts; t.Connect < 0 || t.FirstByte < 0 || t.BetweenChunks < 0 || t.Total < 0 {
-			refuse("%s.timeouts must not be negative", where)
-		}
-		if p.Kind == Builtin {
-			continue
-		}
-		u, err := url.Parse(p.BaseURL)
-		switch {
-		case err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https"):
-			refuse("%s.base_url %q is not an http or https address, such as https://api.openai.com/v1", where, p.BaseURL)
-		case u.User != nil || u.RawQuery != "" || u.Fragment != "":
-			refuse("%s.base_url must have no user, query or fragment; keys go in api_key", where)
-		case u.Scheme == "http" && !p.APIKey.Empty() && u.Hostname() != "localhost" && u.Hostname() != "127.0.0.1" && u.Hostname() != "::1":
-			warnings = append(warnings, where+".base_url is http: the key and every text travel unencrypted")
-		}
-		if p.APIKey.Ref() != "" && p.APIKey.Empty() {
-			warnings = append(warnings, fmt.Sprintf("%s.api_key: %s is empty, requests go without a key", where, p.APIKey.Ref()))
-		}
-		for _, header := range slices.Sorted(maps.Keys(p.SecretHeaders)) {
-			if v := p.SecretHeaders[header]; v.Empty() {
-				warnings = append(warnings, fmt.Sprintf("%s.secret_headers.%s: %s is empty, requests go without it", where, header, v.Ref()))
-			}
-		}
-	}
-	for _, name := range slices.Sorted(maps.Keys(c.Models)) {
-		m := c.Models[name]
-		where := "models." + name
-		if name == "" {
-			refuse("models: a model needs a name")
-		}
-		if !slices.Contains([]string{"", "economy", "standard", "premium"}, m.Tier) {
-			refuse("%s.tier %q is not economy, standard or premium", where, m.Tier)
-		}
-		if m.Dimensions < 0 {
-			refuse("%s.dimensions must not be negative", where)
-		}
-		if len(m.Deployments) == 0 {
-			refuse("%s.deployments is empty: nobody serves it", where)
-		}
-		for i, d := range m.Deployments {
-			if _, ok := c.Providers[d.Provider]; !ok {
-				refuse("%s.deployments[%d].provider %q is not among the providers: %v", where, i, d.Provider, slices.Sorted(maps.Keys(c.Providers)))
-			}
-			if p := d.Prices; p != nil && (p.Input < 0 || p.Output < 0 || p.CacheRead < 0 || p.CacheWrite < 0 || p.Reasoning < 0) {
-				refuse("%s.deployments[%d].prices must not be negative", where, i)
-			}
-		}
-	}
-	return warnings, errors.Join(errs...)
 }

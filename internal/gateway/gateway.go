@@ -10,7 +10,10 @@ import (
 	"sync/atomic"
 	"time"
 
+	"airfield/internal/cache"
 	"airfield/internal/fault"
+	"airfield/internal/gateway/queue"
+	"airfield/internal/limit"
 	"airfield/internal/llm"
 )
 
@@ -30,18 +33,49 @@ type Recorder interface {
 
 // Gateway takes calls. It is safe for concurrent use.
 type Gateway struct {
-	kinds   map[string]Kind
-	prices  Prices
-	records Recorder
-	log     *slog.Logger
-	reload  sync.Mutex
-	table   atomic.Pointer[table]
+	kinds     map[string]Kind
+	prices    Prices
+	records   Recorder
+	budgets   Budgets
+	limiter   limit.Limiter
+	cache     cache.Cache
+	extractor Extractor
+	alert     func(Alert)
+	log       *slog.Logger
+	queue     *queue.Queue
+	flights   flights
+	reload    sync.Mutex
+	table     atomic.Pointer[table]
 }
 
-// New returns a gateway for the configuration. The kinds are the providers that may be named in it.
-func New(c Config, kinds map[string]Kind, prices Prices, records Recorder, log *slog.Logger) (*Gateway, error) {
-	g := &Gateway{kinds: kinds, prices: prices, records: records, log: log.With("part", "gateway")}
+// Parts is what a gateway is made of. Kinds, Prices, Recorder and Log must be there; without the others there are no
+// budgets, limits, cache, extractive answers and alerts.
+type Parts struct {
+	Kinds     map[string]Kind // the providers that may be named in the configuration
+	Prices    Prices
+	Recorder  Recorder
+	Budgets   Budgets
+	Limiter   limit.Limiter
+	Cache     cache.Cache
+	Extractor Extractor
+	Alert     func(Alert) // must not block
+	Log       *slog.Logger
+}
+
+// New returns a gateway for the configuration.
+func New(c Config, p Parts) (*Gateway, error) {
+	g := &Gateway{
+		kinds: p.Kinds, prices: p.Prices, records: p.Recorder, budgets: p.Budgets, limiter: p.Limiter, cache: p.Cache, extractor: p.Extractor, alert: p.Alert,
+		log: p.Log.With("part", "gateway"), queue: queue.New(c.complete().Routing.Queue.Length), flights: flights{now: map[string]*flight{}},
+	}
+	if g.alert == nil {
+		g.alert = func(Alert) {}
+	}
+	if g.limiter != nil {
+		g.limiter.OnRelease(g.queue.Wake)
+	}
 	if err := g.Reload(c); err != nil {
+		g.queue.Close()
 		return nil, err
 	}
 	return g, nil
@@ -55,6 +89,9 @@ type Request struct {
 	Tags    map[string]string
 	User    string
 	Session string
+	Timeout time.Duration // what the caller gives it, over everything; 0 leaves it to the configuration
+	Cache   CacheControl
+	Epochs  string // of the collections the request was made from, so that no cached answer outlives them
 }
 
 // Do takes one call from the first look at its body to the last byte of its answer. The caller, and the trace it is
@@ -119,13 +156,15 @@ func (g *Gateway) Reload(c Config) error {
 	for _, w := range warnings {
 		g.log.Warn(w)
 	}
+	g.queue.Resize(next.routing.Queue.Length)
 	g.table.Store(next)
 	old.closeExcept(next)
 	return nil
 }
 
-// Close gives back the connections to the providers.
+// Close ends the queue and gives back the connections to the providers.
 func (g *Gateway) Close() error {
+	g.queue.Close()
 	g.table.Load().closeExcept(nil)
 	return nil
 }

@@ -80,6 +80,7 @@ func (p priceList) Price(provider, model string, _ time.Time) (llm.Price, bool) 
 type world struct {
 	*gateway.Gateway
 	log      *log
+	parts    gateway.Parts
 	door     *httptest.Server
 	upstream *httptest.Server
 	url      string
@@ -87,6 +88,13 @@ type world struct {
 
 // one dollar per million tokens in, two for cached... the numbers differ so that every bucket shows in a sum.
 var testPrice = llm.Price{ID: "test", Rates: llm.Rates{Input: 1_000_000, CacheRead: 100_000, Output: 10_000_000, Reasoning: 20_000_000}}
+
+// once asks a deployment once, and waits for nothing.
+func once() gateway.Routing {
+	r := gateway.DefaultRouting()
+	r.Attempts, r.Queue.Wait, r.Backoff, r.MaxBackoff = 1, 0, time.Millisecond, time.Millisecond
+	return r
+}
 
 func patient() gateway.Timeouts {
 	return gateway.Timeouts{Connect: 10 * time.Second, FirstByte: 10 * time.Second, BetweenChunks: 10 * time.Second, Total: 20 * time.Second}
@@ -101,11 +109,18 @@ func hurried(c *gateway.Config) {
 
 func newWorld(t *testing.T, upstream http.HandlerFunc, change ...func(*gateway.Config)) *world {
 	t.Helper()
-	w := &world{log: &log{}}
+	return newWorldOf(t, gateway.Parts{}, upstream, change...)
+}
+
+// newWorldOf also gives the gateway parts that not every test needs.
+func newWorldOf(t *testing.T, parts gateway.Parts, upstream http.HandlerFunc, change ...func(*gateway.Config)) *world {
+	t.Helper()
+	w := &world{log: &log{}, parts: parts}
 	w.upstream = httptest.NewServer(upstream)
 	w.upstream.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, 0)
 	t.Cleanup(w.upstream.Close)
 	c := gateway.Config{
+		Routing: once(),
 		Providers: map[string]gateway.ProviderConfig{
 			"builtin": {Kind: "builtin"},
 			"up":      {Kind: "openai", BaseURL: w.upstream.URL + "/v1", APIKey: secret.New("sk-provider-secret"), Timeouts: patient()},
@@ -119,7 +134,9 @@ func newWorld(t *testing.T, upstream http.HandlerFunc, change ...func(*gateway.C
 		f(&c)
 	}
 	var err error
-	w.Gateway, err = gateway.New(c, kinds(), priceList{"up/real-chat": testPrice, "up/real-embed": testPrice}, w.log, slog.New(slog.DiscardHandler))
+	w.parts.Kinds, w.parts.Recorder, w.parts.Log = kinds(), w.log, slog.New(slog.DiscardHandler)
+	w.parts.Prices = priceList{"up/real-chat": testPrice, "up/real-embed": testPrice}
+	w.Gateway, err = gateway.New(c, w.parts)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -41,6 +41,7 @@ type Response struct {
 	RetryAfter  string // the header of that name, as it came
 	RequestID   string // the provider's own id of the exchange
 	Stream      bool   // Body is server-sent events
+	Quota       Quota  // what the provider says is left of its limits
 	Size        int64  // of Body, where it is known, else -1
 	Body        io.ReadCloser
 	Meter       Meter // reads what the answer used; used by one goroutine, for this answer alone

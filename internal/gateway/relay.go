@@ -6,7 +6,6 @@ import (
 	"io"
 	"net/http"
 	"strconv"
-	"sync"
 	"time"
 
 	"airfield/internal/fault"
@@ -17,10 +16,10 @@ import (
 func (c *call) relay(answer *Response, w http.ResponseWriter) error {
 	defer answer.Body.Close()
 	switch {
-	case answer.Status >= 400:
-		return c.relayRefusal(answer, w)
 	case answer.Stream:
 		return c.relayStream(answer, w)
+	case c.large:
+		return c.relayLarge(answer, c.whole.Bytes(), w)
 	}
 	return c.relayWhole(answer, w)
 }
@@ -31,6 +30,9 @@ const (
 	headerCost        = "X-Airfield-Cost-Usd"
 	headerUsage       = "X-Airfield-Usage"
 	headerTraceparent = "Traceparent"
+	headerCache       = "X-Airfield-Cache"
+	headerDegraded    = "X-Airfield-Degraded"
+	headerModel       = "X-Airfield-Model"
 )
 
 // name sets the headers that say which call this is, on every answer and every refusal.
@@ -38,6 +40,19 @@ func (c *call) name(h http.Header) {
 	values := [2]string{c.row.ID, c.traceparent}
 	h[headerCallID] = values[0:1:1]
 	h[headerTraceparent] = values[1:2:2]
+}
+
+// marked sets the headers that say where an answer comes from, where that is not simply the model that was asked.
+func (c *call) marked(h http.Header) {
+	if c.row.Cache != "" {
+		h[headerCache] = []string{c.row.Cache}
+	}
+	if c.row.Degraded != "" {
+		h[headerDegraded] = []string{c.row.Degraded}
+	}
+	if c.served != nil && c.served.model.name != c.asked.model {
+		h[headerModel] = []string{c.served.model.name}
+	}
 }
 
 // charged sets the headers that say what the call cost; "unknown" where there is no price.
@@ -50,11 +65,9 @@ func (c *call) charged(h http.Header) {
 	h[headerUsage] = []string{string(c.usage(make([]byte, 0, 128)))}
 }
 
-func (c *call) relayRefusal(answer *Response, w http.ResponseWriter) error {
-	r := c.refused(answer)
-	if c.ctx.Err() != nil {
-		return c.refuse(c.ctx.Err())
-	}
+// relayRefusal gives the caller what the provider said.
+func (c *call) relayRefusal(w http.ResponseWriter) error {
+	r := c.refusal
 	c.row.Status, c.row.ResponseSize = r.status, int64(len(r.body))
 	c.charge(llm.Usage{})
 	c.row.FirstByte = time.Since(c.row.Start)
@@ -69,64 +82,24 @@ func (c *call) relayRefusal(answer *Response, w http.ResponseWriter) error {
 	return nil
 }
 
-// buffers are for answers on their way. Those that grew beyond keepBuffer are not kept.
-var buffers = sync.Pool{New: func() any { return bytes.NewBuffer(make([]byte, 0, 8<<10)) }}
-
-const keepBuffer = 256 << 10
-
-// relayWhole holds the answer until it is complete, or until it is larger than what is held.
+// relayWhole gives an answer that was taken in as a whole.
 func (c *call) relayWhole(answer *Response, w http.ResponseWriter) error {
-	buf := buffers.Get().(*bytes.Buffer)
-	buf.Reset()
-	defer func() {
-		if buf.Cap() <= keepBuffer {
-			buffers.Put(buf)
-		}
-	}()
-	if answer.Size > 0 && answer.Size <= c.keep {
-		buf.Grow(int(answer.Size) + bytes.MinRead)
-	}
-	body := io.LimitedReader{R: &timedReader{c.watch, answer.Body}, N: c.keep + 1}
-	if _, err := buf.ReadFrom(&body); err != nil {
-		return c.torn(answer, c.watch.explain(c.ctx, err), int64(buf.Len()))
-	}
-	switch size := int64(buf.Len()); {
-	case size > c.keep && c.local:
-		return c.torn(answer, fault.New(fault.Upstream, "upstream_answer", "%s gave an answer of more than %d bytes", c.served.name, c.keep), size)
-	case size > c.keep:
-		return c.relayLarge(answer, buf.Bytes(), w)
-	}
-	if err := answer.Meter.Body(buf.Bytes(), false); err != nil {
-		return c.torn(answer, fault.New(fault.Upstream, "upstream_answer", "%s gave an answer that cannot be read: %w", c.served.name, err), int64(buf.Len()))
-	}
-	c.row.Status, c.row.ResponseSize = answer.Status, int64(buf.Len())
+	body := c.whole.Bytes()
+	c.row.Status, c.row.ResponseSize = answer.Status, int64(len(body))
 	c.row.FirstByte = time.Since(c.row.Start)
 	c.settle(answer.Meter.Reading(), llm.OK, nil)
+	c.flight.whole(answer, body)
 	h := w.Header()
 	h["Content-Type"] = []string{answer.ContentType}
+	c.marked(h)
 	c.charged(h)
-	h["Content-Length"] = []string{strconv.Itoa(buf.Len())}
+	h["Content-Length"] = []string{strconv.Itoa(len(body))}
 	w.WriteHeader(answer.Status)
-	if buf.Len() > smallAnswer {
+	if len(body) > smallAnswer {
 		c.readersDeadline(w)
 	}
-	w.Write(buf.Bytes()) // as above: the call is over
+	w.Write(body) // as above: the call is over
 	return nil
-}
-
-// torn ends a call whose answer broke off, or is none, before anything of it was sent. What had come is charged.
-func (c *call) torn(answer *Response, f *fault.Fault, received int64) error {
-	outcome := llm.Broken
-	if f.Kind == fault.Cancelled {
-		outcome = llm.Cancelled
-	}
-	read := answer.Meter.Reading()
-	if c.req.Surface == llm.ChatCompletions {
-		read.Output = max(read.Output, received/bytesPerToken)
-	}
-	c.row.Status, c.row.ResponseSize = f.Kind.Status(), 0
-	c.settle(read, outcome, f)
-	return f
 }
 
 // bytesPerToken estimates text that was not looked at.
@@ -137,6 +110,7 @@ const bytesPerToken = 4
 func (c *call) relayLarge(answer *Response, head []byte, w http.ResponseWriter) error {
 	h := w.Header()
 	h["Content-Type"] = []string{answer.ContentType}
+	c.marked(h)
 	if answer.Size > 0 {
 		h["Content-Length"] = []string{strconv.FormatInt(answer.Size, 10)}
 	}
@@ -194,7 +168,7 @@ const smallAnswer = 32 << 10
 // readersDeadline bounds how long a caller may take to read: until a little after the call's own deadline, so that it
 // can still be told that the call has ended. A writer without deadlines has no slow readers.
 func (c *call) readersDeadline(w http.ResponseWriter) {
-	http.NewResponseController(w).SetWriteDeadline(c.watch.end.Add(10 * time.Second))
+	http.NewResponseController(w).SetWriteDeadline(c.watch.end().Add(10 * time.Second))
 }
 
 // timedReader reads an answer and bounds the silence in it.

@@ -16,11 +16,16 @@ type asked struct {
 	modelAt      span // of the value, with its quotes
 	stream       bool
 	maxTokens    int64 // of output; 0 where the caller set no bound
+	capAt        span  // of a bound that is there and says nothing: null or 0
+	capField     int   // whose bound that is
 	choices      int64 // answers asked for, at least 1
 	content      span  // what goes in: messages or input
 	options      span  // stream_options, where there are any
 	includeAt    span  // include_usage in them
 	includeUsage bool
+	user         string // whom the caller says it is for
+	service      string // the service tier that is asked for
+	unbounded    string // a field that makes the cost of the call impossible to bound
 }
 
 // span is a part of the body.
@@ -38,6 +43,13 @@ const (
 	fieldMaxCompletion
 	fieldChoices
 	fieldContent
+	fieldUser
+	fieldService
+)
+
+const (
+	maxTokens           = "max_tokens"
+	maxCompletionTokens = "max_completion_tokens"
 )
 
 // decode reads a body in one pass over its bytes, which checks all of it.
@@ -74,13 +86,15 @@ func decode(surface llm.Surface, body []byte) (asked, error) {
 		case "stream_options":
 			field = fieldOptions
 			err = q.readOptions(at, m.Value)
-		case "max_tokens", "max_completion_tokens":
+		case maxTokens, maxCompletionTokens:
 			field = fieldMaxTokens
-			if key == "max_completion_tokens" {
+			if key == maxCompletionTokens {
 				field = fieldMaxCompletion
 			}
 			var n int64
-			n, err = count(key, m.Value)
+			if n, err = count(key, m.Value); n == 0 {
+				q.capAt, q.capField = at, field
+			}
 			q.maxTokens = max(q.maxTokens, n)
 		case "n":
 			field = fieldChoices
@@ -89,6 +103,16 @@ func decode(surface llm.Surface, body []byte) (asked, error) {
 			q.choices = max(1, n)
 		case contentKey:
 			field, q.content = fieldContent, at
+		case "user":
+			field = fieldUser
+			q.user, _ = scan.Text(m.Value) // the provider minds what else it is
+		case "service_tier":
+			field = fieldService
+			q.service, _ = scan.Text(m.Value)
+		case "web_search_options", "audio", "prediction":
+			if scan.Kind(m.Value) != 'n' {
+				q.unbounded = key
+			}
 		}
 		if err != nil {
 			return q, err
@@ -167,61 +191,6 @@ func count(field string, value []byte) (int64, error) {
 		return 0, fault.New(fault.Invalid, "invalid_field", "%s must be a whole number, not below 0", field).At(field)
 	}
 	return n, nil
-}
-
-// upstreamBody is the body as it goes to a deployment: the model renamed, and usage asked for on a chat stream. The
-// caller's bytes are spliced, never written anew, so that what the gateway does not know reaches the provider as it is.
-func (q *asked) upstreamBody(surface llm.Surface, body []byte, d *deployment) []byte {
-	var edits [2]edit
-	n := 0
-	if q.model != d.upstream {
-		edits[n] = edit{q.modelAt, d.quoted}
-		n++
-	}
-	if q.stream && surface == llm.ChatCompletions && !q.includeUsage && !d.omitUsage {
-		edits[n] = q.askForUsage(body)
-		n++
-	}
-	switch n {
-	case 0:
-		return body
-	case 2:
-		if edits[1].at.from < edits[0].at.from {
-			edits[0], edits[1] = edits[1], edits[0]
-		}
-	}
-	size := len(body)
-	for _, e := range edits[:n] {
-		size += len(e.text)
-	}
-	out, from := make([]byte, 0, size), 0
-	for _, e := range edits[:n] {
-		out = append(append(out, body[from:e.at.from]...), e.text...)
-		from = e.at.to
-	}
-	return append(out, body[from:]...)
-}
-
-// edit puts a text in the place of a part of the body.
-type edit struct {
-	at   span
-	text string
-}
-
-func (q *asked) askForUsage(body []byte) edit {
-	switch {
-	case q.includeAt.found():
-		return edit{q.includeAt, "true"}
-	case !q.options.found():
-		return edit{span{q.modelAt.to, q.modelAt.to}, `,"stream_options":{"include_usage":true}`}
-	case scan.Kind(q.options.of(body)) == 'n':
-		return edit{q.options, `{"include_usage":true}`}
-	}
-	inside := span{q.options.from + 1, q.options.from + 1}
-	if m := scan.Object(q.options.of(body)); m.Next() {
-		return edit{inside, `"include_usage":true,`}
-	}
-	return edit{inside, `"include_usage":true`}
 }
 
 // sampled is how much of a text is looked at to estimate its tokens; beyond it the estimate is scaled.

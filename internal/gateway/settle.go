@@ -16,23 +16,51 @@ func (d *deployment) priceAt(list Prices, at time.Time) (llm.Price, bool) {
 	return list.Price(d.priceList, d.upstream, at)
 }
 
-// settle charges what the answer used and writes the row. It comes before the last byte for the caller.
-func (c *call) settle(read Reading, outcome llm.Outcome, problem *fault.Fault) {
+// usageOf is what an answer used: as it was reported, unless that cannot be all.
+func (c *call) usageOf(read Reading, outcome llm.Outcome) llm.Usage {
 	u := read.Usage
 	if u.Source == "" {
-		u = llm.Usage{Input: c.asked.inputTokens(c.req.Body), Output: read.Output, Source: llm.Estimated}
-	} else if done := u.Completion(); read.Output > done && (done == 0 || outcome != llm.OK) {
-		// What was reported is from before the end: text was made that it does not know of.
-		u.Output, u.Source = read.Output-u.Reasoning, llm.Estimated
+		return llm.Usage{Input: c.expected().Input, Output: read.Output, Source: llm.Estimated}
 	}
+	if done := u.Completion(); read.Output > done && (done == 0 || outcome != llm.OK) {
+		// What was reported is from before the end: text was made that it does not know of.
+		u.Output, u.Source = read.Output-u.Reasoning-u.AudioOutput, llm.Estimated
+	}
+	return u
+}
+
+// settle charges what the answer used and writes the row. It comes before the last byte for the caller.
+func (c *call) settle(read Reading, outcome llm.Outcome, problem *fault.Fault) {
 	c.row.Finish = read.Finish
-	c.charge(u)
+	c.charge(c.usageOf(read, outcome))
 	text := ""
 	if problem != nil {
 		text = problem.Error()
 	}
 	c.endAttempt(outcome, text)
+	switch outcome {
+	case llm.OK:
+		c.leave(healthy)
+	case llm.Cancelled:
+		c.leave(neither)
+	default:
+		c.leave(failing)
+	}
 	c.finish(outcome, problem)
+}
+
+// charge puts a usage and its cost in the row, together with what attempts that brought nothing used.
+func (c *call) charge(u llm.Usage) {
+	c.row.Usage, c.row.Cost, c.row.PriceID, c.row.Priced = c.lost.Add(u), c.lostCost, "", !c.lostUnpriced
+	if u.Total() == 0 && u.Images == 0 {
+		return // nothing more was used, which costs nothing at any price
+	}
+	price, ok := c.served.priceAt(c.g.prices, c.row.Start)
+	c.row.Priced = c.row.Priced && ok
+	if ok {
+		cost, _ := price.CostAt(c.row.Service, u)
+		c.row.PriceID, c.row.Cost = price.ID, c.lostCost.Add(cost)
+	}
 }
 
 // statement is what a call tells its caller about itself, as JSON: in a header, or at the end of a stream.
@@ -46,7 +74,14 @@ func (c *call) statement() []byte {
 		b = append(b, "null"...)
 	}
 	b = append(b, `,"usage":`...)
-	return append(c.usage(b), '}')
+	b = c.usage(b)
+	for _, mark := range [...]struct{ name, value string }{{"cache", c.row.Cache}, {"degraded", c.row.Degraded}} {
+		if mark.value != "" {
+			b = append(append(append(b, `,"`...), mark.name...), `":"`...)
+			b = append(append(b, mark.value...), '"')
+		}
+	}
+	return append(b, '}')
 }
 
 // usage appends the row's usage as llm.Usage is written as JSON.
@@ -62,9 +97,13 @@ func (c *call) usage(b []byte) []byte {
 	b = append(b, ',')
 	field("cache_read_tokens", u.CacheRead)
 	field("cache_write_tokens", u.CacheWrite)
+	field("cache_write_long_tokens", u.CacheWriteLong)
+	field("audio_input_tokens", u.AudioInput)
 	b = strconv.AppendInt(append(b, `"output_tokens":`...), u.Output, 10)
 	b = append(b, ',')
 	field("reasoning_tokens", u.Reasoning)
+	field("audio_output_tokens", u.AudioOutput)
+	field("images", u.Images)
 	b = append(append(b, `"usage_source":"`...), u.Source...)
 	return append(b, `"}`...)
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"sync"
 	"time"
 
 	"airfield/internal/fault"
@@ -13,8 +12,6 @@ import (
 	"airfield/internal/gateway/sse"
 	"airfield/internal/llm"
 )
-
-var streams = sync.Pool{New: func() any { return sse.NewReader() }}
 
 // stream is one answer of server-sent events on its way to the caller.
 type stream struct {
@@ -30,17 +27,12 @@ type stream struct {
 
 // relayStream passes events on as they come. Those that end the stream are held until the call is written down.
 func (c *call) relayStream(answer *Response, w http.ResponseWriter) error {
-	events := streams.Get().(*sse.Reader)
-	events.Reset(&timedReader{c.watch, answer.Body})
-	s := &stream{call: c, answer: answer, events: events, w: w, flush: http.NewResponseController(w)}
-	defer func() {
-		events.Reset(nil)
-		streams.Put(events)
-	}()
+	s := &stream{call: c, answer: answer, events: c.events, w: w, flush: http.NewResponseController(w)}
 	h := w.Header()
 	h["Content-Type"] = []string{answer.ContentType}
 	h["Cache-Control"] = []string{"no-cache"}
 	h["X-Accel-Buffering"] = []string{"no"} // proxies on the way must not collect events
+	c.marked(h)
 	c.row.Status = answer.Status
 	c.row.FirstByte = time.Since(c.row.Start)
 	w.WriteHeader(answer.Status)
@@ -50,8 +42,7 @@ func (c *call) relayStream(answer *Response, w http.ResponseWriter) error {
 }
 
 func (s *stream) run() {
-	for {
-		err := s.events.Fill()
+	for err := s.readErr; ; err = s.events.Fill() {
 		for s.gone == nil {
 			e, ok := s.events.Next()
 			if !ok {
@@ -61,7 +52,7 @@ func (s *stream) run() {
 				return
 			}
 		}
-		s.write(s.events.Ready())
+		s.forward(s.events.Ready())
 		switch {
 		case s.gone != nil:
 			s.end(llm.Cancelled, &fault.Fault{Kind: fault.Cancelled, Code: "cancelled", Text: "the caller left", Err: s.gone})
@@ -88,9 +79,9 @@ func (s *stream) pass(e sse.Event) bool {
 	switch s.answer.Meter.Event(e.Data) {
 	case UsageOnly:
 		s.usage = append(s.usage[:0], e.Raw...)
-		s.write(s.events.Hold())
+		s.forward(s.events.Hold())
 	case Failure:
-		if s.write(s.events.Hold()); s.gone != nil {
+		if s.forward(s.events.Hold()); s.gone != nil {
 			return false
 		}
 		problem, raw := []byte(s.answer.Meter.Reading().Problem), e.Raw
@@ -101,16 +92,17 @@ func (s *stream) pass(e sse.Event) bool {
 		s.write(append(s.comment(nil), raw...))
 		return true
 	case Done:
-		if s.write(s.events.Hold()); s.gone != nil {
+		if s.forward(s.events.Hold()); s.gone != nil {
 			return false
 		}
 		s.end(llm.OK, nil)
+		s.flight.ended(s.answer, s.usage, e.Raw)
 		s.closing(e.Raw)
 		s.drain()
 		return true
 	default:
 		if e.Unended && scan.Valid(e.Data) != nil {
-			s.write(s.events.Hold()) // the torn rest of an event is not passed on
+			s.forward(s.events.Hold()) // the torn rest of an event is not passed on
 		}
 	}
 	return false
@@ -131,6 +123,7 @@ func (s *stream) eof() {
 		return
 	}
 	s.end(llm.OK, nil)
+	s.flight.ended(s.answer, s.usage, nil)
 	s.closing(nil)
 }
 
@@ -158,22 +151,30 @@ func (s *stream) end(outcome llm.Outcome, problem *fault.Fault) {
 	s.settle(read, outcome, problem)
 }
 
-// closing gives the caller the events that ended the stream: usage if it was asked for, with our own statement inside,
-// the statement as a comment, which clients that do not know it skip, and the end mark.
-func (s *stream) closing(done []byte) {
+// closing gives the caller the events that ended the stream.
+func (s *stream) closing(done []byte) { s.write(s.ending(s.usage, done)) }
+
+// ending is how a stream ends: usage if it was asked for, with our own statement inside, the statement as a comment,
+// which clients that do not know it skip, and the end mark as the provider sent it.
+func (c *call) ending(usage, done []byte) []byte {
 	var b []byte
-	if s.asked.includeUsage && s.usage != nil {
-		at := bytes.LastIndexByte(s.usage, '}')
-		b = append(b, s.usage[:at]...)
-		b = append(append(b, `,"airfield":`...), s.statement()...)
-		b = append(b, s.usage[at:]...)
+	if c.asked.includeUsage && len(usage) > 0 {
+		at := bytes.LastIndexByte(usage, '}')
+		b = append(b, usage[:at]...)
+		b = append(append(b, `,"airfield":`...), c.statement()...)
+		b = append(b, usage[at:]...)
 	}
-	b = s.comment(b)
-	s.write(append(b, done...))
+	return append(c.comment(b), done...)
 }
 
-func (s *stream) comment(b []byte) []byte {
-	return append(append(append(b, ": airfield "...), s.statement()...), "\n\n"...)
+// forward gives the caller what the provider sent, and keeps it where the answer is to be given again.
+func (s *stream) forward(b []byte) {
+	s.flight.part(b)
+	s.write(b)
+}
+
+func (c *call) comment(b []byte) []byte {
+	return append(append(append(b, ": airfield "...), c.statement()...), "\n\n"...)
 }
 
 // write gives bytes to the caller at once.

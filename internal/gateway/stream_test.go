@@ -7,11 +7,13 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"regexp"
 	"strings"
 	"testing"
 	"time"
 
+	"airfield/internal/gateway"
 	"airfield/internal/llm"
 )
 
@@ -132,7 +134,6 @@ func TestAStreamThatBreaksIsToldAndNeverEndedByUs(t *testing.T) {
 		"it ends without a reason":                       {events(long), "upstream_broken", "upstream", 100},
 		"it dies inside an event":                        {die(events(long, `data: {"choices":[{"del`)), "upstream_broken", "upstream", 100},
 		"it ends inside an event":                        {events(long, `data: {"choices":[{"del`), "upstream_broken", "upstream", 100},
-		"it ends before the first event":                 {events(), "upstream_broken", "upstream", 0},
 		"it falls silent":                                {then(events(long), hang), "upstream_timeout", "timeout", 100},
 		"it reports an error":                            {events(long, "data: {\"error\":{\"message\":\"overloaded\",\"code\":\"busy\"}}\n\n", done), "busy", "upstream", 100},
 		"it dies after a running total":                  {die(events(delta("Hello"), usageOnly)), "upstream_broken", "upstream", -1},
@@ -164,6 +165,24 @@ func TestAStreamThatBreaksIsToldAndNeverEndedByUs(t *testing.T) {
 				t.Fatalf("usage %+v", row.Usage)
 			}
 		})
+	}
+}
+
+func TestAStreamThatEndsBeforeItsFirstEventCanBeAnsweredByAnotherDeployment(t *testing.T) {
+	w := newWorld(t, events(), hurried)
+	a := w.chat(t, askStream)
+	if row := w.log.last(t, 1); a.status != 502 || !strings.Contains(a.body, "upstream_broken") || row.Outcome != llm.Failed || row.Usage.Input == 0 || row.Usage.Source != llm.Estimated {
+		t.Fatalf("%+v\n%+v", a, row)
+	}
+	second := httptest.NewServer(events(delta("Hello"), stop, done))
+	defer second.Close()
+	w = newWorld(t, die(events()), hurried, func(c *gateway.Config) {
+		c.Providers["two"] = gateway.ProviderConfig{Kind: "openai", BaseURL: second.URL, Timeouts: patient()}
+		c.Models["chat"] = gateway.ModelConfig{Deployments: []gateway.DeploymentConfig{{Provider: "up", Model: "real-chat"}, {Provider: "two", Model: "spare"}}}
+	})
+	a = w.chat(t, askStream)
+	if row := w.log.last(t, 1); a.status != 200 || !strings.Contains(a.body, "Hello") || row.Outcome != llm.OK || len(row.Attempts) != 2 || row.Deployment != "two/spare" {
+		t.Fatalf("%+v\n%+v", a, row)
 	}
 }
 

@@ -157,7 +157,7 @@ func TestAProviderThatIsNotChangedIsKept(t *testing.T) {
 		made++
 		return nothing{}, nil
 	}
-	g, err := gateway.New(gateway.Default(), map[string]gateway.Kind{"builtin": kind}, priceList{}, forgetful{}, slog.New(slog.DiscardHandler))
+	g, err := gateway.New(gateway.Default(), gateway.Parts{Kinds: map[string]gateway.Kind{"builtin": kind}, Prices: priceList{}, Recorder: forgetful{}, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,8 +5,11 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+	"strings"
+	"sync/atomic"
 
 	"airfield/internal/fault"
+	"airfield/internal/limit"
 	"airfield/internal/llm"
 )
 
@@ -14,6 +17,18 @@ import (
 type table struct {
 	providers map[string]*connected
 	models    map[string]*model
+	tiers     map[string]*model // what serves tier/NAME
+	health    map[string]*health
+	workflows map[string]*workflow
+	routing   Routing
+}
+
+// workflow is the policy for one workflow's calls.
+type workflow struct {
+	WorkflowConfig
+	priority int
+	ask      limit.Ask
+	low      atomic.Bool // it was served by a lower rung, and not as usual since
 }
 
 type connected struct {
@@ -23,7 +38,10 @@ type connected struct {
 
 type model struct {
 	ModelConfig
+	name        string
 	deployments []*deployment
+	chain       []*model // itself and its fallbacks, in the order in which they are asked
+	ask         limit.Ask
 }
 
 type deployment struct {
@@ -36,11 +54,19 @@ type deployment struct {
 	price        *llm.Price // from the configuration, where it has one
 	timeouts     Timeouts
 	omitUsage    bool
+	outputCap    string // the field that bounds the output
+	model        *model
+	context      int64
+	maxOutput    int64
+	lacks        ability
+	weight       int
+	asks         []limit.Ask // the limits of the model and its own
+	health       *health
 }
 
 // build makes a table. Providers whose configuration has not changed are taken over, with their connections.
 func (g *Gateway) build(c Config, old *table) (_ *table, err error) {
-	t := &table{providers: map[string]*connected{}, models: map[string]*model{}}
+	t := &table{providers: map[string]*connected{}, models: map[string]*model{}, health: map[string]*health{}, workflows: map[string]*workflow{}, routing: c.Routing}
 	defer func() {
 		if err != nil {
 			t.closeExcept(old)
@@ -66,22 +92,102 @@ func (g *Gateway) build(c Config, old *table) (_ *table, err error) {
 		t.providers[name] = &connected{Provider: p, config: pc}
 	}
 	for name, mc := range c.Models {
-		m := &model{ModelConfig: mc}
+		m := &model{ModelConfig: mc, name: name, ask: limit.Ask{Name: "model:" + name, Rate: mc.Limits}}
 		for _, dc := range mc.Deployments {
-			p := t.providers[dc.Provider]
-			d := &deployment{
-				name: dc.Provider + "/" + dc.Model, providerName: dc.Provider, priceList: p.config.PriceList, upstream: dc.Model, quoted: quote(dc.Model),
-				provider: p.Provider, timeouts: p.config.Timeouts, omitUsage: p.config.OmitStreamUsage,
-			}
-			if dc.Prices != nil {
-				price := dc.Prices.price("config:" + d.name)
-				d.price = &price
-			}
-			m.deployments = append(m.deployments, d)
+			m.deployments = append(m.deployments, g.deployment(t, old, m, dc))
 		}
 		t.models[name] = m
 	}
+	for _, m := range t.models {
+		m.chain = append(m.chain, m)
+		for _, name := range m.Fallback {
+			m.chain = append(m.chain, t.models[name])
+		}
+	}
+	t.buildTiers()
+	for name, wc := range c.Workflows {
+		t.workflows[name] = &workflow{WorkflowConfig: wc, priority: priorities[wc.Priority], ask: limit.Ask{Name: "workflow:" + name, Rate: wc.Limits}}
+	}
 	return t, nil
+}
+
+func (g *Gateway) deployment(t, old *table, m *model, dc DeploymentConfig) *deployment {
+	p := t.providers[dc.Provider]
+	d := &deployment{
+		name: dc.Provider + "/" + dc.Model, providerName: dc.Provider, priceList: p.config.PriceList, upstream: dc.Model, quoted: quote(dc.Model),
+		provider: p.Provider, timeouts: p.config.Timeouts, omitUsage: p.config.OmitStreamUsage, outputCap: p.config.OutputCap,
+		model: m, context: m.Context, maxOutput: m.MaxOutput, lacks: abilitiesOf(m.Lacks, dc.Lacks), weight: dc.Weight,
+	}
+	d.asks = appendAsk(appendAsk(nil, m.ask), limit.Ask{Name: "deployment:" + d.name, Rate: dc.Limits})
+	if dc.Prices != nil {
+		price := dc.Prices.price("config:" + d.name)
+		d.price = &price
+	}
+	if d.health = t.health[d.name]; d.health == nil {
+		d.health = g.healthOf(d, t, old)
+		t.health[d.name] = d.health
+	}
+	return d
+}
+
+// healthOf takes over what is known of a deployment whose provider is still the same.
+func (g *Gateway) healthOf(d *deployment, t, old *table) *health {
+	if old != nil {
+		h := old.health[d.name]
+		if h != nil && h.config == t.routing.Breaker && old.providers[d.providerName] == t.providers[d.providerName] {
+			return h
+		}
+	}
+	return newHealth(d.name, t.routing.Breaker, g.queue.Wake, g.breakerChanged)
+}
+
+// tierPrefix begins the name of a model that stands for a cost tier.
+const tierPrefix = "tier/"
+
+// buildTiers makes a model of each cost tier, of the chat models in it: the cheapest deployment is asked first. Vectors
+// of different models do not go together, so there are none for them.
+func (t *table) buildTiers() {
+	t.tiers = map[string]*model{}
+	for _, name := range slices.Sorted(maps.Keys(t.models)) {
+		m := t.models[name]
+		if m.Tier == "" || m.Dimensions > 0 {
+			continue
+		}
+		tier := t.tiers[m.Tier]
+		if tier == nil {
+			tier = &model{ModelConfig: ModelConfig{Tier: m.Tier, Choose: chooseCheapest}, name: tierPrefix + m.Tier}
+			tier.chain = []*model{tier}
+			t.tiers[m.Tier] = tier
+		}
+		tier.deployments = append(tier.deployments, m.deployments...)
+	}
+}
+
+// find returns the model that a name stands for.
+func (t *table) find(surface llm.Surface, name string) (*model, error) {
+	tier, ok := strings.CutPrefix(name, tierPrefix)
+	if !ok {
+		if m := t.models[name]; m != nil {
+			return m, nil
+		}
+		return nil, unknownModel(name)
+	}
+	if surface != llm.ChatCompletions {
+		return nil, fault.New(fault.Invalid, "tier_surface", "%s cannot be asked of a cost tier: vectors of different models do not go together", surface).At("model").Hinted("name a model")
+	}
+	if m := t.tiers[tier]; m != nil {
+		return m, nil
+	}
+	return nil, fault.New(fault.NotFound, "tier_empty", "no model is of the cost tier %q", tier).At("model").
+		Hinted("set tier of a model to economy, standard or premium; there are models of %v", slices.Sorted(maps.Keys(t.tiers)))
+}
+
+// appendAsk leaves out what limits nothing.
+func appendAsk(asks []limit.Ask, a limit.Ask) []limit.Ask {
+	if a.Rate.Zero() {
+		return asks
+	}
+	return append(asks, a)
 }
 
 // closeExcept closes the providers that other does not use.

@@ -24,23 +24,33 @@ type watch struct {
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 	timer  *time.Timer
-	end    time.Time
+	start  time.Time
+	lasts  atomic.Int64 // from start, at the most
 	limits Timeouts
 	waits  atomic.Int32
 	name   string
 }
 
-func newWatch(ctx context.Context, d *deployment, start time.Time) *watch {
-	w := &watch{end: start.Add(d.timeouts.Total), limits: d.timeouts, name: d.name}
+// newWatch ends an attempt at the provider's own limit for a call that began at start, or at until.
+func newWatch(ctx context.Context, d *deployment, start, until time.Time) *watch {
+	w := &watch{start: start, limits: d.timeouts, name: d.name}
+	w.extend(until)
 	w.ctx, w.cancel = context.WithCancelCause(ctx)
 	w.waits.Store(int32(firstByte))
-	w.timer = time.AfterFunc(min(w.limits.FirstByte, time.Until(w.end)), w.fire)
+	w.timer = time.AfterFunc(min(w.limits.FirstByte, time.Until(w.end())), w.fire)
 	return w
 }
 
+// extend sets the end of the whole call: the provider's own limit, or until.
+func (w *watch) extend(until time.Time) {
+	w.lasts.Store(int64(min(w.limits.Total, until.Sub(w.start))))
+}
+
+func (w *watch) end() time.Time { return w.start.Add(time.Duration(w.lasts.Load())) }
+
 // arm begins the wait for a phase.
 func (w *watch) arm(p phase, limit time.Duration) {
-	if left := time.Until(w.end); left < limit {
+	if left := time.Until(w.end()); left < limit {
 		p, limit = wholeCall, left
 	}
 	w.waits.Store(int32(p))
@@ -56,17 +66,17 @@ func (w *watch) stop() {
 }
 
 func (w *watch) fire() {
-	waited, limit := "did not end", w.limits.Total
+	waited, limit := "did not end", time.Duration(w.lasts.Load())
 	switch phase(w.waits.Load()) {
 	case firstByte:
 		waited, limit = "did not begin to answer", w.limits.FirstByte
 	case nextChunk:
 		waited, limit = "fell silent in the middle of its answer", w.limits.BetweenChunks
 	}
-	if !time.Now().Before(w.end) {
-		waited, limit = "did not end", w.limits.Total
+	if !time.Now().Before(w.end()) {
+		waited, limit = "did not end", time.Duration(w.lasts.Load())
 	}
-	w.cancel(fault.New(fault.Timeout, "upstream_timeout", "%s %s within %s", w.name, waited, limit))
+	w.cancel(fault.New(fault.Timeout, "upstream_timeout", "%s %s within %s", w.name, waited, limit.Round(time.Millisecond)))
 }
 
 // explain turns the error of an exchange into the reason it ended: the caller left, a wait was too long, or what the

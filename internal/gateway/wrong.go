@@ -6,15 +6,17 @@ import (
 	"airfield/internal/fault"
 )
 
-// ErrorBody writes a fault in the shape of an OpenAI error: {"error":{"message":…,"type":…,"param":…,"code":…}}.
+// ErrorBody writes a fault in the shape of an OpenAI error: {"error":{"message":…,"type":…,"param":…,"code":…}},
+// with the record of a decision, where there is one, under airfield.
 func ErrorBody(f *fault.Fault) []byte {
 	type inner struct {
 		Message string  `json:"message"`
 		Type    string  `json:"type"`
 		Param   *string `json:"param"`
 		Code    string  `json:"code"`
+		Detail  any     `json:"airfield,omitempty"`
 	}
-	e := inner{Message: f.Text, Type: errorType(f.Kind), Code: f.Code}
+	e := inner{Message: f.Text, Type: errorType(f.Kind), Code: f.Code, Detail: f.Detail}
 	if f.Hint != "" {
 		e.Message += " — " + f.Hint
 	}

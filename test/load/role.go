@@ -84,7 +84,7 @@ func spine(upstream string) (http.Handler, error) {
 		Providers: map[string]gateway.ProviderConfig{"mock": {Kind: "openai", BaseURL: upstream + "/v1"}, gateway.Builtin: {Kind: "openai", BaseURL: upstream}},
 		Models:    map[string]gateway.ModelConfig{benchModel: {Deployments: []gateway.DeploymentConfig{{Provider: "mock", Model: "mock-model", Prices: &gateway.PriceConfig{Input: 150_000_000, Output: 600_000_000}}}}},
 	}
-	g, err := gateway.New(c, map[string]gateway.Kind{"openai": openai.New}, unpriced{}, forgetful{}, slog.New(slog.NewTextHandler(os.Stderr, nil)))
+	g, err := gateway.New(c, gateway.Parts{Kinds: map[string]gateway.Kind{"openai": openai.New}, Prices: unpriced{}, Recorder: forgetful{}, Log: slog.New(slog.NewTextHandler(os.Stderr, nil))})
 	if err != nil {
 		return nil, err
 	}

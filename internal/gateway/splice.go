@@ -1,0 +1,76 @@
+package gateway
+
+import (
+	"slices"
+	"strconv"
+
+	"airfield/internal/gateway/scan"
+	"airfield/internal/llm"
+)
+
+// upstreamBody is the body as it goes to a deployment: the model renamed, usage asked for on a chat stream, and the
+// output bounded where the caller's budget needs a bound and the caller set none. The caller's bytes are spliced, never
+// written anew, so that what the gateway does not know reaches the provider as it is.
+func (q *asked) upstreamBody(surface llm.Surface, body []byte, d *deployment, bound int64) []byte {
+	edits := make([]edit, 0, 3)
+	if q.model != d.upstream {
+		edits = append(edits, edit{q.modelAt, d.quoted})
+	}
+	if q.stream && surface == llm.ChatCompletions && !q.includeUsage && !d.omitUsage {
+		edits = append(edits, q.askForUsage(body))
+	}
+	if bound > 0 && q.maxTokens == 0 && surface == llm.ChatCompletions {
+		edits = append(edits, q.boundOutput(d, bound))
+	}
+	if len(edits) == 0 {
+		return body
+	}
+	slices.SortStableFunc(edits, func(a, b edit) int { return a.at.from - b.at.from })
+	size := len(body)
+	for _, e := range edits {
+		size += len(e.text)
+	}
+	out, from := make([]byte, 0, size), 0
+	for _, e := range edits {
+		out = append(append(out, body[from:e.at.from]...), e.text...)
+		from = e.at.to
+	}
+	return append(out, body[from:]...)
+}
+
+// edit puts a text in the place of a part of the body.
+type edit struct {
+	at   span
+	text string
+}
+
+func (q *asked) askForUsage(body []byte) edit {
+	switch {
+	case q.includeAt.found():
+		return edit{q.includeAt, "true"}
+	case !q.options.found():
+		return q.add(`"stream_options":{"include_usage":true}`)
+	case scan.Kind(q.options.of(body)) == 'n':
+		return edit{q.options, `{"include_usage":true}`}
+	}
+	inside := span{q.options.from + 1, q.options.from + 1}
+	if m := scan.Object(q.options.of(body)); m.Next() {
+		return edit{inside, `"include_usage":true,`}
+	}
+	return edit{inside, `"include_usage":true`}
+}
+
+// boundOutput says how long the answer may be: where a bound stands that bounds nothing, in its place. Both fields may
+// stand there; the one that is left as it is bounds nothing either, so the other holds.
+func (q *asked) boundOutput(d *deployment, bound int64) edit {
+	n := strconv.FormatInt(bound, 10)
+	if q.capAt.found() {
+		return edit{q.capAt, n}
+	}
+	return q.add(`"` + d.outputCap + `":` + n)
+}
+
+// add puts a member behind the model.
+func (q *asked) add(member string) edit {
+	return edit{span{q.modelAt.to, q.modelAt.to}, "," + member}
+}
