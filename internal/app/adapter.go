@@ -47,14 +47,25 @@ func (c completer) Complete(ctx context.Context, q retrieve.Completion) (retriev
 	for i, m := range q.Messages {
 		messages[i] = gateway.Message(m)
 	}
-	done, err := c.gateway.Complete(ctx, gateway.Completion{Model: q.Model, Messages: messages, MaxTokens: q.MaxTokens, Tags: q.Tags})
+	done, err := c.gateway.Complete(ctx, gateway.Completion{Model: q.Model, Messages: messages, MaxTokens: q.MaxTokens, Tags: q.Tags, Epochs: q.Epochs})
 	return retrieve.Completed{Text: done.Text, Model: q.Model, Fingerprint: done.Fingerprint, CallID: done.CallID, Usage: done.Usage, Cost: done.Cost, Priced: done.Priced}, err
+}
+
+// extractor answers with sentences of documents for the gateway, from keywords alone: nothing of it needs an upstream.
+type extractor struct{ parts *parts }
+
+func (e extractor) Extract(ctx context.Context, collections []string, question string) (gateway.Extract, error) {
+	a, err := e.parts.retrieve.Answer(ctx, retrieve.Ask{Collections: collections, Question: question, Model: gateway.BuiltinAnswer, Mode: retrieve.Keyword, Tags: map[string]string{"purpose": "degraded"}})
+	return gateway.Extract{Found: a.Found, Text: a.Text, Citations: a.Citations}, err
 }
 
 // estimator prices the calls that a dead process left open.
 type estimator struct{ prices *cost.Prices }
 
 func (e estimator) Estimate(c *llm.Call) {
+	if c.Priced && c.Cost > 0 {
+		return // the gateway said it at admission, by the prices of its configuration
+	}
 	if price, ok := e.prices.Price(c.Provider, c.Upstream, c.Start); ok {
 		c.Cost, c.Priced, c.PriceID = price.Cost(c.Usage), true, price.ID
 	}

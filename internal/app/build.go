@@ -13,6 +13,7 @@ import (
 	"airfield/internal/access"
 	"airfield/internal/bucket"
 	"airfield/internal/bucket/file"
+	"airfield/internal/cache"
 	"airfield/internal/config"
 	"airfield/internal/cost"
 	"airfield/internal/db"
@@ -24,7 +25,9 @@ import (
 	"airfield/internal/ingest/source/folder"
 	"airfield/internal/jobs"
 	"airfield/internal/journal"
+	"airfield/internal/limit"
 	"airfield/internal/observe"
+	"airfield/internal/redis"
 	"airfield/internal/retrieve"
 	"airfield/internal/telemetry"
 )
@@ -43,6 +46,7 @@ type parts struct {
 	ledger   *cost.Ledger
 	drain    *observe.Drain
 	store    *observe.Store
+	redis    *redis.Client // nil where none is configured
 	gateway  *gateway.Gateway
 	feed     *retrieve.Feed
 	retrieve *retrieve.Retriever
@@ -113,7 +117,13 @@ func build(ctx context.Context, c *config.Config, log *slog.Logger) (p *parts, e
 	p.store = observe.NewStore(p.db)
 	tracer := telemetry.NewTracer(recorder)
 
-	if p.gateway, err = gateway.New(c.Gateway, gateway.Parts{Kinds: providers, Prices: p.prices, Recorder: recorder, Log: log}); err != nil {
+	limiter, answers, err := openShared(ctx, c, log, p)
+	if err != nil {
+		return p, err
+	}
+	if p.gateway, err = gateway.New(c.Gateway, gateway.Parts{
+		Kinds: providers, Prices: p.prices, Recorder: recorder, Limiter: limiter, Cache: answers, Extractor: extractor{p}, Log: log,
+	}); err != nil {
 		return p, err
 	}
 	p.opened("gateway", p.gateway.Close)
@@ -169,6 +179,25 @@ func openBucket(c *config.Config, log *slog.Logger, p *parts) (bucket.Bucket, er
 	}
 	p.opened("bucket", b.Close)
 	return b, nil
+}
+
+// openShared is where limits are counted and answers are kept: in a Redis that several processes share, or here.
+func openShared(ctx context.Context, c *config.Config, log *slog.Logger, p *parts) (limit.Limiter, cache.Cache, error) {
+	if c.Redis.URL == "" {
+		answers, err := cache.NewMemory(c.Cache)
+		if err != nil {
+			return nil, nil, err
+		}
+		p.opened("cache", answers.Close)
+		return limit.NewMemory(), answers, nil
+	}
+	client, err := redis.Open(ctx, c.Redis, log)
+	if err != nil {
+		return nil, nil, err
+	}
+	p.redis = client
+	p.opened("redis", client.Close)
+	return limit.NewShared(client), cache.NewShared(client, c.Cache), nil
 }
 
 // startTime bounds everything a process does before it answers.

@@ -38,6 +38,13 @@ func (s *server) Status(ctx context.Context) admin.ServerStatus {
 		detail += ": " + lag.Failing
 	}
 	note("call log", detail, full)
+	if s.parts.redis != nil {
+		text := "limits and cached answers are shared"
+		if since, reason, away := s.parts.redis.Away(); away { // which is no reason to serve nothing
+			text = fmt.Sprintf("away since %s (%s): every process keeps the limits for itself and caches nothing", since.Format(time.RFC3339), reason)
+		}
+		note("redis", text, nil)
+	}
 	return st
 }
 

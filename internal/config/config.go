@@ -14,6 +14,7 @@ import (
 
 	"airfield/internal/access"
 	"airfield/internal/bucket"
+	"airfield/internal/cache"
 	"airfield/internal/caller"
 	"airfield/internal/db"
 	"airfield/internal/gateway"
@@ -22,6 +23,7 @@ import (
 	"airfield/internal/jobs"
 	"airfield/internal/journal"
 	"airfield/internal/observe"
+	"airfield/internal/redis"
 	"airfield/internal/retrieve"
 	"airfield/internal/telemetry"
 )
@@ -41,6 +43,8 @@ type Config struct {
 	Access        access.Config           `yaml:"access" json:"access" doc:"Keys."`
 	Observe       observe.Config          `yaml:"observe" json:"observe" doc:"The call log, traces and how long they are kept."`
 	Retrieve      retrieve.Config         `yaml:"retrieve" json:"retrieve" doc:"Search and answers."`
+	Redis         redis.Config            `yaml:"redis" json:"redis" doc:"Limits and cached answers that several processes share; without it each has its own."`
+	Cache         cache.Config            `yaml:"cache" json:"cache" doc:"Answers that are given again; which workflows use it is theirs to say."`
 	Gateway       gateway.Config          `yaml:",inline"`
 	BusinessUnits map[string]BusinessUnit `yaml:"business_units" json:"business_units" doc:"Who pays, by name."`
 	Workflows     map[string]Workflow     `yaml:"workflows" json:"workflows" doc:"The AI workloads that make calls and read collections, by name."`
@@ -75,6 +79,8 @@ type Workflow struct {
 	BusinessUnit string      `yaml:"business_unit" json:"business_unit" doc:"A name from business_units."`
 	Clearance    caller.Tier `yaml:"clearance" json:"clearance" doc:"The access tier up to which it sees documents. Its keys have at most this."`
 	Collections  []string    `yaml:"collections" json:"collections" doc:"The collections it may search; \"*\" for all. Those it creates itself need not be listed."`
+
+	gateway.WorkflowConfig `yaml:",inline"`
 }
 
 // Collection is one entry of collections: what it does not say is as in ingest.DefaultCollection.
@@ -109,6 +115,9 @@ func Default() Config {
 		Access:      access.Default(),
 		Observe:     observe.Default(),
 		Retrieve:    retrieve.Default(),
+		Redis:       redis.Default(),
+		Cache:       cache.Default(),
+		Gateway:     gateway.Config{Routing: gateway.DefaultRouting()},
 	}
 }
 
@@ -152,9 +161,11 @@ type check struct {
 // Check asks every part, and then what only the whole can know.
 func (c *Config) Check() (warnings []string, err error) {
 	var errs []error
+	c.shareWorkflows()
 	for _, part := range []check{
 		{"log", c.Log.Check}, {"database", c.Database.Check}, {"bucket", c.Bucket.Check}, {"journal", c.Journal.Check}, {"jobs", c.Jobs.Check},
 		{"extract", c.Extract.Check}, {"ingest", c.Ingest.Check}, {"access", c.Access.Check}, {"observe", c.Observe.Check}, {"retrieve", c.Retrieve.Check},
+		{"redis", c.Redis.Check}, {"cache", c.Cache.Check},
 		{"", c.Gateway.Check}, {"server", c.Server.Check},
 	} {
 		w, err := part.run()
@@ -167,6 +178,16 @@ func (c *Config) Check() (warnings []string, err error) {
 	}
 	w, whole := c.checkNames()
 	return append(warnings, w...), errors.Join(append(errs, whole...)...)
+}
+
+// shareWorkflows gives the gateway its part of each workflow.
+func (c *Config) shareWorkflows() {
+	c.Gateway.Workflows = make(map[string]gateway.WorkflowConfig, len(c.Workflows))
+	for name, w := range c.Workflows {
+		own := w.WorkflowConfig
+		own.BusinessUnit, own.Clearance = w.BusinessUnit, w.Clearance
+		c.Gateway.Workflows[name] = own
+	}
 }
 
 func prefixed(section, text string) string {
@@ -200,6 +221,13 @@ func (c *Config) checkNames() (warnings []string, errs []error) {
 		}
 		if w.Clearance == caller.None {
 			errs = append(errs, fmt.Errorf("%s.clearance: is missing: public, internal, confidential or restricted", where))
+		}
+		for i, rung := range w.Degrade {
+			for _, collection := range rung.Extractive {
+				if !slices.Contains(w.Collections, collection) && !slices.Contains(w.Collections, "*") {
+					warnings = append(warnings, fmt.Sprintf("%s.degrade.%d.extractive: %q is not among the workflow's collections: only what it made itself under that name is searched", where, i, collection))
+				}
+			}
 		}
 		for i, collection := range w.Collections {
 			if _, ok := c.Collections[collection]; !ok && collection != "*" {

@@ -26,6 +26,7 @@ type Completion struct {
 	Tags        map[string]string
 	User        string
 	Session     string
+	Epochs      string // as in Request
 }
 
 // Completed is the answer to a Completion.
@@ -51,7 +52,7 @@ func (g *Gateway) Complete(ctx context.Context, q Completion) (Completed, error)
 	if err != nil {
 		return Completed{}, fmt.Errorf("write chat request: %w", err)
 	}
-	row, answer, err := g.local(ctx, &Request{Surface: llm.ChatCompletions, Body: body, Tags: q.Tags, User: q.User, Session: q.Session})
+	row, answer, err := g.local(ctx, &Request{Surface: llm.ChatCompletions, Body: body, Tags: q.Tags, User: q.User, Session: q.Session, Epochs: q.Epochs})
 	if err != nil {
 		return Completed{}, err
 	}

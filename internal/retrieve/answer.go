@@ -3,6 +3,7 @@ package retrieve
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"strings"
 
 	"airfield/internal/caller"
@@ -22,7 +23,8 @@ type Ask struct {
 	Model       string // "": the first collection's answer_model, else the configured default
 	Limit       int    // passages; 0: the configured default
 	Filter      index.Filter
-	MaxTokens   int // of the answer; 0: the configured default
+	Mode        Mode // of the search; "" is hybrid
+	MaxTokens   int  // of the answer; 0: the configured default
 	Tags        map[string]string
 }
 
@@ -87,7 +89,11 @@ func (r *Retriever) Answer(ctx context.Context, a Ask) (out Answer, err error) {
 		return out, fault.New(fault.TooLarge, "question_too_large", "the question has %d bytes, at most %d are read", len(a.Question), maxQuestion).At("question")
 	}
 	out = Answer{Text: Refusal, Reason: NoPassages, Citations: []Citation{}, Priced: true, TraceID: span.TraceID, Traceparent: span.Traceparent()}
-	found, err := r.Search(ctx, Request{Collections: a.Collections, Query: a.Question, Limit: limit, Filter: a.Filter})
+	collections, err := r.resolve(ctx, caller.From(ctx), a.Collections) // before the search: an epoch may be too old, never too new
+	if err != nil {
+		return out, err
+	}
+	found, err := r.Search(ctx, Request{Collections: a.Collections, Query: a.Question, Limit: limit, Filter: a.Filter, Mode: a.Mode})
 	if err != nil {
 		return out, err
 	}
@@ -96,11 +102,8 @@ func (r *Retriever) Answer(ctx context.Context, a Ask) (out Answer, err error) {
 		span.Set("reason", out.Reason)
 		return out, nil
 	}
-	model, err := r.answerModel(ctx, a)
-	if err != nil {
-		return out, err
-	}
-	done, err := r.Completer.Complete(ctx, Completion{Model: model, Messages: prompt(a.Question, out.Passages), MaxTokens: cmp.Or(a.MaxTokens, r.config.MaxTokens), Tags: a.Tags})
+	model := cmp.Or(a.Model, collections[0].answerModel, r.config.AnswerModel)
+	done, err := r.Completer.Complete(ctx, Completion{Model: model, Messages: prompt(a.Question, out.Passages), MaxTokens: cmp.Or(a.MaxTokens, r.config.MaxTokens), Tags: a.Tags, Epochs: epochs(collections)})
 	if err != nil {
 		return out, err
 	}
@@ -122,16 +125,13 @@ func (r *Retriever) Answer(ctx context.Context, a Ask) (out Answer, err error) {
 
 const maxQuestion = 8 << 10 // bytes
 
-// answerModel is the model the question names, or its first collection, or the configuration.
-func (r *Retriever) answerModel(ctx context.Context, a Ask) (string, error) {
-	if a.Model != "" {
-		return a.Model, nil
+// epochs names the state of collections that an answer is made from.
+func epochs(collections []collection) string {
+	var b []byte
+	for i := range collections {
+		b = fmt.Appendf(b, "%s:%d ", collections[i].id, collections[i].epoch)
 	}
-	collections, err := r.resolve(ctx, caller.From(ctx), a.Collections)
-	if err != nil {
-		return "", err
-	}
-	return cmp.Or(collections[0].answerModel, r.config.AnswerModel), nil
+	return string(b)
 }
 
 // fit keeps the best passages that have at most so many tokens together, and always the first.

@@ -24,6 +24,7 @@ type Completion struct {
 	Messages  []Message
 	MaxTokens int // of the answer
 	Tags      map[string]string
+	Epochs    string // of the collections that the passages are from: no answer may be kept beyond them
 }
 
 // Message is one turn of a chat.

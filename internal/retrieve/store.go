@@ -22,16 +22,17 @@ type collection struct {
 	model              string // that its vectors are of
 	answerModel        string
 	sequence           int64
+	epoch              int64 // raised whenever an answer could change
 	deleted            bool
 }
 
-const selectCollection = `SELECT c.id, c.name, c.workflow, c.generation_id, g.model, c.config, c.sequence, c.deleted_at
+const selectCollection = `SELECT c.id, c.name, c.workflow, c.generation_id, g.model, c.config, c.sequence, c.epoch, c.deleted_at
 	FROM collections c JOIN generations g ON g.id = c.generation_id `
 
 func scanCollection(row interface{ Scan(...any) error }) (c collection, err error) {
 	var config string
 	var deleted sql.NullInt64
-	if err := row.Scan(&c.id, &c.name, &c.workflow, &c.generation, &c.model, &config, &c.sequence, &deleted); err != nil {
+	if err := row.Scan(&c.id, &c.name, &c.workflow, &c.generation, &c.model, &config, &c.sequence, &c.epoch, &deleted); err != nil {
 		return c, err
 	}
 	var read struct {
