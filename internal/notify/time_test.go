@@ -46,6 +46,7 @@ func TestTriesAreBoundedAndSpread(t *testing.T) {
 	inTime(t, s, func(n *Notifier, _ func(), _ fmt.Stringer) {
 		n.Send(Event{Kind: "a"})
 		time.Sleep(10 * time.Minute)
+		synctest.Wait()
 		if got := n.Status()[0]; got.Failed != 1 || len(s.at) != maxTries {
 			t.Errorf("%d tries: %+v", len(s.at), got)
 		}
@@ -67,6 +68,7 @@ func TestAReceiverMayAskForPatience(t *testing.T) {
 		inTime(t, s, func(n *Notifier, _ func(), _ fmt.Stringer) {
 			n.Send(Event{Kind: "a"})
 			time.Sleep(2 * time.Minute)
+			synctest.Wait()
 			if len(s.at) != 2 {
 				t.Fatalf("%d tries", len(s.at))
 			}
