@@ -1,4 +1,5 @@
-// Package binary builds the airfield binary for tests that drive it from outside, once in each test process.
+// Package binary builds the airfield binary for tests that drive it from outside, once in each test process, and starts, awaits,
+// measures and ends servers of it.
 package binary
 
 import (
