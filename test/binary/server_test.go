@@ -79,7 +79,7 @@ func TestAServerIsStartedMeasuredHaltedAndEnded(t *testing.T) {
 		t.Errorf("after kill and start: %d %v", a.Status, err)
 	}
 	s.Signal(syscall.SIGHUP)
-	s.Await("the reload", func() bool { return strings.Contains(s.Log(), "configuration") })
+	s.Await("the reload", func() bool { return strings.Contains(s.Log(), "the configuration was taken over") })
 	s.Stop()
 	select {
 	case <-s.Ended():

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"airfield/internal/ingest"
+	"airfield/test/binary"
 )
 
 // TestASecondSyncOfUnchangedFilesCostsNextToNothing holds 10,000 files to 2 s of CPU; without AIRFIELD_LONG it takes a
@@ -20,34 +21,34 @@ func TestASecondSyncOfUnchangedFilesCostsNextToNothing(t *testing.T) {
 	}
 	u := newUpstream(t, 1, 0)
 	// Only the scans that the test asks for, and no sweep in the middle of one.
-	s := install(t, "log: {level: warn}\n"+u.models()+strings.NewReplacer("interval: 2s", "interval: 10h", "sweep_every: 1s", "sweep_every: 10h", "log: {level: info}\n", "").Replace(embeddedFolder))
+	s := install(t, "log: {level: warn}\n"+u.Models()+strings.NewReplacer("interval: 2s", "interval: 10h", "sweep_every: 1s", "sweep_every: 10h", "log: {level: info}\n", "").Replace(embeddedFolder))
 	before := time.Now().Add(-time.Hour)
 	for i := range files {
 		name := filepath.Join("documents", fmt.Sprintf("%02d/note-%05d.txt", i%100, i))
-		s.write(name, fmt.Appendf(nil, "Note %d says that lot %s is ready.\n", i, word(i)))
-		if err := os.Chtimes(s.path(name), before, before); err != nil {
+		s.Write(name, fmt.Appendf(nil, "Note %d says that lot %s is ready.\n", i, word(i)))
+		if err := os.Chtimes(s.Path(name), before, before); err != nil {
 			t.Fatal(err)
 		}
 	}
 	began := time.Now()
-	s.start()
-	s.awaitFor(10*time.Minute, 500*time.Millisecond, "all files to be live", func() bool { return s.atRest(files) })
-	first, cpu := time.Since(began), s.cpu()
-	if n := len(u.embedded()); n != files {
+	s.Start()
+	s.AwaitFor(10*time.Minute, 500*time.Millisecond, "all files to be live", func() bool { return s.atRest(files) })
+	first, cpu := time.Since(began), s.CPU()
+	if n := len(u.Embedded()); n != files {
 		t.Errorf("%d texts were embedded for %d files", n, files)
 	}
 	s.rest()
 
 	// Again in the same process, and in a new one, which scans as it starts.
-	began, used := time.Now(), s.cpu()
+	began, used := time.Now(), s.CPU()
 	s.scan()
-	again, cost := time.Since(began), s.cpu()-used
-	s.stop()
+	again, cost := time.Since(began), s.CPU()-used
+	s.Stop()
 	began = time.Now()
-	s.start()
-	s.awaitFor(patience, 50*time.Millisecond, "the scan of the start", func() bool { return s.source().ScannedAt.After(began) })
+	s.Start()
+	s.AwaitFor(binary.Patience, 50*time.Millisecond, "the scan of the start", func() bool { return s.source().ScannedAt.After(began) })
 	s.rest()
-	fresh := s.cpu()
+	fresh := s.CPU()
 	t.Logf("%d files: first sync %s (%s CPU); again %s (%s CPU); start and sync in a new process %s CPU", files, first.Round(time.Millisecond), cpu, again.Round(time.Millisecond), cost, fresh)
 	if cost > bound {
 		t.Errorf("a sync of %d unchanged files took %s of CPU, more than %s", files, cost, bound)
@@ -55,7 +56,7 @@ func TestASecondSyncOfUnchangedFilesCostsNextToNothing(t *testing.T) {
 	if most := bound + time.Second; fresh > most { // a second is for the start, with its index
 		t.Errorf("a start with a sync of %d unchanged files took %s of CPU, more than %s", files, fresh, most)
 	}
-	if again := u.embedded(); len(again) > 0 {
+	if again := u.Embedded(); len(again) > 0 {
 		t.Errorf("%d texts were embedded again", len(again))
 	}
 	if got := s.found(word(files / 2)); len(got) != 1 { // a search also brings the index up to now
@@ -64,16 +65,16 @@ func TestASecondSyncOfUnchangedFilesCostsNextToNothing(t *testing.T) {
 	if src := s.source(); src.State != ingest.SourceOK {
 		t.Errorf("the source is %s: %s", src.State, src.Message)
 	}
-	s.stop()
+	s.Stop()
 	s.isWhole()
 }
 
 // rest waits until the server has nothing left to do.
 func (s *installation) rest() {
-	s.t.Helper()
-	last := s.cpu()
-	s.awaitFor(patience, 500*time.Millisecond, "the server to rest", func() bool {
-		now := s.cpu()
+	s.T.Helper()
+	last := s.CPU()
+	s.AwaitFor(binary.Patience, 500*time.Millisecond, "the server to rest", func() bool {
+		now := s.CPU()
 		idle := now-last <= 20*time.Millisecond
 		last = now
 		return idle
@@ -111,12 +112,12 @@ func TestASentenceMoreEmbedsAlmostNothingAgain(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			u := newUpstream(t, 1, 0)
-			s := install(t, u.models()+embeddedFolder)
+			s := install(t, u.Models()+embeddedFolder)
 			text := treatise()
 			s.settled(file.name, file.join(text))
-			s.start()
-			s.await("the document to be live", func() bool { return s.atRest(1) })
-			chunks := len(u.embedded())
+			s.Start()
+			s.Await("the document to be live", func() bool { return s.atRest(1) })
+			chunks := len(u.Embedded())
 			if chunks < 60 {
 				t.Fatalf("forty pages are %d chunks", chunks)
 			}
@@ -132,10 +133,10 @@ func TestASentenceMoreEmbedsAlmostNothingAgain(t *testing.T) {
 				middle := len(sentences) / 2
 				text[at] = strings.Join(sentences[:middle], "") + fmt.Sprintf("The inspector wrote %s into the book. ", word(9000+edition)) + strings.Join(sentences[middle:], "")
 				s.settled(file.name, file.join(text))
-				s.await("the next version to be live", func() bool {
+				s.Await("the next version to be live", func() bool {
 					return s.documents()[file.name].Newest.Number == edition+2 && s.atRest(1)
 				})
-				n := len(u.embedded())
+				n := len(u.Embedded())
 				again = append(again, n)
 				if n > most {
 					above++

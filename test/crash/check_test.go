@@ -24,32 +24,32 @@ import (
 const collection = "papers"
 
 func (s *installation) status() admin.CollectionStatus {
-	s.t.Helper()
+	s.T.Helper()
 	var c admin.CollectionStatus
-	s.call(http.MethodGet, "/api/collections/"+collection, nil, &c)
+	s.Call(http.MethodGet, "/api/collections/"+collection, nil, &c)
 	return c
 }
 
 func (s *installation) source() ingest.Source {
-	s.t.Helper()
+	s.T.Helper()
 	sources := s.status().Status.Sources
 	if len(sources) != 1 {
 		var all []ingest.Source
-		s.call(http.MethodGet, "/api/sources", nil, &all)
+		s.Call(http.MethodGet, "/api/sources", nil, &all)
 		sources = all
 	}
 	return sources[0]
 }
 
 func (s *installation) documents() map[string]ingest.Document {
-	s.t.Helper()
+	s.T.Helper()
 	byKey := map[string]ingest.Document{}
 	for after := ""; ; {
 		var list []ingest.Document
-		s.call(http.MethodGet, "/api/collections/"+collection+"/documents?limit=1000&after="+after, nil, &list)
+		s.Call(http.MethodGet, "/api/collections/"+collection+"/documents?limit=1000&after="+after, nil, &list)
 		for _, d := range list {
 			if _, twice := byKey[d.SourceKey]; twice {
-				s.t.Errorf("%s is two documents", d.SourceKey)
+				s.T.Errorf("%s is two documents", d.SourceKey)
 			}
 			byKey[d.SourceKey], after = d, d.ID
 		}
@@ -60,25 +60,25 @@ func (s *installation) documents() map[string]ingest.Document {
 }
 
 func (s *installation) deadLetters() []ingest.DeadLetter {
-	s.t.Helper()
+	s.T.Helper()
 	var dead []ingest.DeadLetter
-	s.call(http.MethodGet, "/api/dead-letters?limit=1000", nil, &dead)
+	s.Call(http.MethodGet, "/api/dead-letters?limit=1000", nil, &dead)
 	return dead
 }
 
 // found are the names of the documents with a word, by a keyword search.
 func (s *installation) found(query string) []string {
-	s.t.Helper()
+	s.T.Helper()
 	var answer struct {
 		Data []struct {
 			Document string `json:"document_id"`
 		} `json:"data"`
 	}
-	s.call(http.MethodPost, "/v1/vector_stores/"+collection+"/search", map[string]any{"query": query, "mode": "keyword", "max_num_results": 10}, &answer)
+	s.Call(http.MethodPost, "/v1/vector_stores/"+collection+"/search", map[string]any{"query": query, "mode": "keyword", "max_num_results": 10}, &answer)
 	names := []string{}
 	for _, hit := range answer.Data {
 		var d ingest.Document
-		s.call(http.MethodGet, "/api/documents/"+hit.Document, nil, &d)
+		s.Call(http.MethodGet, "/api/documents/"+hit.Document, nil, &d)
 		if !slices.Contains(names, d.SourceKey) {
 			names = append(names, d.SourceKey)
 		}
@@ -89,61 +89,61 @@ func (s *installation) found(query string) []string {
 // holds asks the running server: exactly these pages are live, each found by its word, nothing is dead, the audit log
 // is whole.
 func (s *installation) holds(pages []page) {
-	s.t.Helper()
+	s.T.Helper()
 	documents := s.documents()
 	for _, p := range pages {
 		d, ok := documents[p.name]
 		if !ok || d.Newest.State != ingest.Live || d.LiveVersion != d.Newest.ID {
-			s.t.Errorf("%s: known %t, its newest version is %s, live is %q", p.name, ok, d.Newest.State, d.LiveVersion)
+			s.T.Errorf("%s: known %t, its newest version is %s, live is %q", p.name, ok, d.Newest.State, d.LiveVersion)
 		}
 		if got := s.found(p.word); !slices.Equal(got, []string{p.name}) {
-			s.t.Errorf("%q is found in %q, not in %s alone", p.word, got, p.name)
+			s.T.Errorf("%q is found in %q, not in %s alone", p.word, got, p.name)
 		}
 		delete(documents, p.name)
 	}
 	for name := range documents {
-		s.t.Errorf("%s is a document too", name)
+		s.T.Errorf("%s is a document too", name)
 	}
 	for _, d := range s.deadLetters() {
-		s.t.Errorf("%s is a dead letter: %s %s", d.SourceKey, d.Run.ErrorCode, d.Run.Error)
+		s.T.Errorf("%s is a dead letter: %s %s", d.SourceKey, d.Run.ErrorCode, d.Run.Error)
 	}
 	s.auditIsWhole()
 }
 
 func (s *installation) auditIsWhole() {
-	s.t.Helper()
+	s.T.Helper()
 	var r access.Report
-	s.call(http.MethodGet, "/api/audit/verify", nil, &r)
+	s.Call(http.MethodGet, "/api/audit/verify", nil, &r)
 	if !r.Whole {
-		s.t.Errorf("the audit log is broken at %d: %s", r.BrokenAt, r.Reason)
+		s.T.Errorf("the audit log is broken at %d: %s", r.BrokenAt, r.Reason)
 	}
 }
 
 // open opens the stopped server's database; nothing may be left to be recovered in it.
 func (s *installation) open() *sql.DB {
-	s.t.Helper()
-	if s.server != nil {
-		s.t.Fatal("the server still runs")
+	s.T.Helper()
+	if s.Running() {
+		s.T.Fatal("the server still runs")
 	}
 	return s.database()
 }
 
 // database reads the server's database, also while that runs.
 func (s *installation) database() *sql.DB {
-	s.t.Helper()
-	db, err := sql.Open("sqlite", "file:"+(&url.URL{Path: s.path("data", "airfield.db")}).EscapedPath()+"?mode=ro&_pragma=busy_timeout(5000)")
+	s.T.Helper()
+	db, err := sql.Open("sqlite", "file:"+(&url.URL{Path: s.Path("data", "airfield.db")}).EscapedPath()+"?mode=ro&_pragma=busy_timeout(5000)")
 	if err != nil {
-		s.t.Fatal(err)
+		s.T.Fatal(err)
 	}
-	s.t.Cleanup(func() { db.Close() })
+	s.T.Cleanup(func() { db.Close() })
 	return db
 }
 
 // count is the number that a query answers with.
 func (s *installation) count(db *sql.DB, query string, args ...any) (n int) {
-	s.t.Helper()
+	s.T.Helper()
 	if err := db.QueryRow(query, args...).Scan(&n); err != nil {
-		s.t.Fatalf("%s: %v", query, err)
+		s.T.Fatalf("%s: %v", query, err)
 	}
 	return n
 }
@@ -171,11 +171,11 @@ var rules = map[string]string{
 
 // isWhole holds the stopped server's stores against each other: database, bucket and index.
 func (s *installation) isWhole() {
-	s.t.Helper()
+	s.T.Helper()
 	db := s.open()
 	for _, rule := range slices.Sorted(maps.Keys(rules)) {
 		if n := s.count(db, rules[rule]); n != 0 {
-			s.t.Errorf("%d %s", n, rule)
+			s.T.Errorf("%d %s", n, rule)
 		}
 	}
 	s.bucketIsWhole(db)
@@ -184,44 +184,44 @@ func (s *installation) isWhole() {
 
 // bucketIsWhole: every version that has bytes has them, and nothing else is there.
 func (s *installation) bucketIsWhole(db *sql.DB) {
-	s.t.Helper()
+	s.T.Helper()
 	known := s.texts(db, "SELECT id FROM versions WHERE bucket_key <> ''")
 	var kept []string
-	err := filepath.WalkDir(s.path("data", "bucket", "objects"), func(path string, e fs.DirEntry, err error) error {
+	err := filepath.WalkDir(s.Path("data", "bucket", "objects"), func(path string, e fs.DirEntry, err error) error {
 		if err == nil && e.Type().IsRegular() {
 			parts := strings.Split(filepath.ToSlash(path), "/")
 			kept = append(kept, strings.TrimSuffix(parts[len(parts)-3], "+"))
 			if parts[len(parts)-2] != "original" {
-				s.t.Errorf("%s is left of the work", path)
+				s.T.Errorf("%s is left of the work", path)
 			}
 		}
 		return err
 	})
 	if err != nil {
-		s.t.Error(err)
+		s.T.Error(err)
 	}
 	slices.Sort(kept)
 	if !slices.Equal(kept, known) {
 		for _, version := range kept {
 			if !slices.Contains(known, version) {
-				s.t.Errorf("the bucket holds bytes of %s, which no row names", version)
+				s.T.Errorf("the bucket holds bytes of %s, which no row names", version)
 			}
 		}
-		s.t.Errorf("the bucket holds %d objects for %d versions", len(kept), len(known))
+		s.T.Errorf("the bucket holds %d objects for %d versions", len(kept), len(known))
 	}
 }
 
 func (s *installation) texts(db *sql.DB, query string, args ...any) (list []string) {
-	s.t.Helper()
+	s.T.Helper()
 	rows, err := db.Query(query, args...)
 	if err != nil {
-		s.t.Fatal(err)
+		s.T.Fatal(err)
 	}
 	defer rows.Close()
 	for rows.Next() {
 		var text string
 		if err := rows.Scan(&text); err != nil {
-			s.t.Fatal(err)
+			s.T.Fatal(err)
 		}
 		list = append(list, text)
 	}
@@ -231,17 +231,17 @@ func (s *installation) texts(db *sql.DB, query string, args ...any) (list []stri
 
 // indexIsWhole: the index holds the manifests' chunks, document by document, and has followed every change.
 func (s *installation) indexIsWhole(db *sql.DB) {
-	s.t.Helper()
-	x, err := embedded.Open(s.path("data", "index"), embedded.Default(), slog.New(slog.DiscardHandler))
+	s.T.Helper()
+	x, err := embedded.Open(s.Path("data", "index"), embedded.Default(), slog.New(slog.DiscardHandler))
 	if err != nil {
-		s.t.Fatal(err)
+		s.T.Fatal(err)
 	}
 	defer x.Close()
 	ctx := context.Background()
 	for _, space := range s.texts(db, "SELECT generation_id FROM collections WHERE deleted_at IS NULL") {
 		stats, err := x.Stats(ctx, space)
 		if err != nil {
-			s.t.Fatal(err)
+			s.T.Fatal(err)
 		}
 		live := s.texts(db, "SELECT id FROM documents WHERE deleted_at IS NULL AND collection_id = (SELECT id FROM collections WHERE generation_id = ?)", space)
 		chunks := 0
@@ -249,16 +249,16 @@ func (s *installation) indexIsWhole(db *sql.DB) {
 			want := s.count(db, "SELECT COUNT(DISTINCT chunk_id) FROM version_chunks WHERE version_id = (SELECT live_version_id FROM documents WHERE id = ?)", d)
 			got, err := x.Count(ctx, space, d)
 			if err != nil || got != want {
-				s.t.Errorf("the index has %d of the %d chunks of %s (%v)", got, want, d, err)
+				s.T.Errorf("the index has %d of the %d chunks of %s (%v)", got, want, d, err)
 			}
 			chunks += want
 		}
 		if stats.Documents != len(live) || stats.Chunks != chunks || stats.Vectors != chunks {
-			s.t.Errorf("the index has %d documents, %d chunks, %d vectors; the database has %d, %d", stats.Documents, stats.Chunks, stats.Vectors, len(live), chunks)
+			s.T.Errorf("the index has %d documents, %d chunks, %d vectors; the database has %d, %d", stats.Documents, stats.Chunks, stats.Vectors, len(live), chunks)
 		}
 		sequence, _ := x.Sequence(ctx, space)
 		if want := s.count(db, "SELECT sequence FROM collections WHERE generation_id = ?", space); sequence != int64(want) {
-			s.t.Errorf("the index is at the change %d of %d", sequence, want)
+			s.T.Errorf("the index is at the change %d of %d", sequence, want)
 		}
 	}
 }

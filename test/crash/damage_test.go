@@ -9,14 +9,16 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"airfield/test/binary"
 )
 
 // journal is the file that was appended to last.
 func (s *installation) journal() string {
-	s.t.Helper()
-	files, err := filepath.Glob(s.path("data", "journal", "*.journal"))
+	s.T.Helper()
+	files, err := filepath.Glob(s.Path("data", "journal", "*.journal"))
 	if err != nil || len(files) == 0 {
-		s.t.Fatalf("no journal: %v", err)
+		s.T.Fatalf("no journal: %v", err)
 	}
 	return slices.Max(files)
 }
@@ -48,8 +50,8 @@ func TestADamagedEndOfTheJournalCostsNothingBeforeIt(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			u := newUpstream(t, 1, 0)
 			// The drain waits so long that every record is still only in the journal when the server is killed.
-			s := install(t, "observe: {linger: 10s}\n"+u.models())
-			s.start()
+			s := install(t, "observe: {linger: 10s}\n"+u.Models())
+			s.Start()
 			var ids []string
 			for n := range 20 {
 				e, err := s.ask(question(n, n%2 == 0))
@@ -58,9 +60,9 @@ func TestADamagedEndOfTheJournalCostsNothingBeforeIt(t *testing.T) {
 				}
 				ids = append(ids, e.id)
 			}
-			s.kill()
+			s.Kill()
 			resize(t, s.journal(), damage.change)
-			s.start()
+			s.Start()
 			rows := s.calls("chat")
 			for i, id := range ids {
 				want := "ok"
@@ -74,13 +76,13 @@ func TestADamagedEndOfTheJournalCostsNothingBeforeIt(t *testing.T) {
 			if len(rows) != len(ids) {
 				t.Errorf("%d rows for %d calls", len(rows), len(ids))
 			}
-			if !strings.Contains(s.log(), "half-written record, which was cut off") {
+			if !strings.Contains(s.Log(), "half-written record, which was cut off") {
 				t.Error("the log does not say so")
 			}
 			if e, err := s.ask(question(99, false)); err != nil || !e.whole {
 				t.Errorf("the next call: %+v %v", e, err)
 			}
-			s.stop()
+			s.Stop()
 			s.isWhole()
 		})
 	}
@@ -94,12 +96,12 @@ func TestADamagedIndexIsBuiltAgain(t *testing.T) {
 		pages[i] = generate(i*10+i%9, 0) // no PDF: its engine takes seconds to be made
 		s.settled(pages[i].name, pages[i].text)
 	}
-	s.start()
-	s.await("30 documents to be live", func() bool { return s.atRest(len(pages)) })
+	s.Start()
+	s.Await("30 documents to be live", func() bool { return s.atRest(len(pages)) })
 	s.holds(pages)
-	s.stop()
+	s.Stop()
 	var files []string
-	err := filepath.WalkDir(s.path("data", "index"), func(path string, e fs.DirEntry, err error) error {
+	err := filepath.WalkDir(s.Path("data", "index"), func(path string, e fs.DirEntry, err error) error {
 		if err == nil && e.Type().IsRegular() && e.Name() != "lock" {
 			files = append(files, path)
 		}
@@ -125,8 +127,8 @@ func TestADamagedIndexIsBuiltAgain(t *testing.T) {
 			}
 			resize(t, path, damage)
 			what := filepath.Base(path) + " with " + name
-			s.start()
-			ctx, cancel := context.WithTimeout(context.Background(), patience)
+			s.Start()
+			ctx, cancel := context.WithTimeout(context.Background(), binary.Patience)
 			for _, p := range []page{pages[0], pages[15], pages[29]} {
 				for got := s.found(p.word); !slices.Equal(got, []string{p.name}); got = s.found(p.word) {
 					if ctx.Err() != nil {
@@ -136,7 +138,7 @@ func TestADamagedIndexIsBuiltAgain(t *testing.T) {
 				}
 			}
 			cancel()
-			s.stop()
+			s.Stop()
 			s.isWhole()
 			if t.Failed() {
 				t.Fatalf("after %s", what)
@@ -144,11 +146,11 @@ func TestADamagedIndexIsBuiltAgain(t *testing.T) {
 		}
 	}
 	t.Logf("%d files of the index, each damaged in %d ways", len(files), len(damages))
-	if err := os.RemoveAll(s.path("data", "index")); err != nil {
+	if err := os.RemoveAll(s.Path("data", "index")); err != nil {
 		t.Fatal(err)
 	}
-	s.start()
+	s.Start()
 	s.holds(pages)
-	s.stop()
+	s.Stop()
 	s.isWhole()
 }

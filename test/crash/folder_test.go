@@ -17,8 +17,8 @@ import (
 
 // scan compares the folder now, besides what the server does by itself.
 func (s *installation) scan() {
-	s.t.Helper()
-	s.call(http.MethodPost, "/api/collections/"+collection+"/sources/folder/scan", nil, nil)
+	s.T.Helper()
+	s.Call(http.MethodPost, "/api/collections/"+collection+"/sources/folder/scan", nil, nil)
 }
 
 // embeddedFolder is a watched folder whose embeddings the test's provider makes, and counts.
@@ -27,29 +27,29 @@ var embeddedFolder = strings.Replace(watchedFolder, "defaults:", "embedding_mode
 func TestAFolderThatVanishesTakesNothingAlong(t *testing.T) {
 	t.Parallel()
 	u := newUpstream(t, 1, 0)
-	s := install(t, u.models()+embeddedFolder)
+	s := install(t, u.Models()+embeddedFolder)
 	pages := make([]page, 8)
 	for i := range pages {
 		pages[i] = generate(i, 0)
 		s.settled(pages[i].name, pages[i].text)
 	}
-	s.start()
-	s.await("8 documents to be live", func() bool { return s.atRest(len(pages)) })
-	if len(u.embedded()) == 0 {
+	s.Start()
+	s.Await("8 documents to be live", func() bool { return s.atRest(len(pages)) })
+	if len(u.Embedded()) == 0 {
 		t.Fatal("nothing was embedded")
 	}
 	away := func() {
 		t.Helper()
-		if err := os.Rename(s.path("documents"), s.path("elsewhere")); err != nil {
+		if err := os.Rename(s.Path("documents"), s.Path("elsewhere")); err != nil {
 			t.Fatal(err)
 		}
 	}
 	back := func() {
 		t.Helper()
-		if err := os.Rename(s.path("elsewhere"), s.path("documents")); err != nil {
+		if err := os.Rename(s.Path("elsewhere"), s.Path("documents")); err != nil {
 			t.Fatal(err)
 		}
-		s.await("the source to be well again", func() bool { return s.source().State == ingest.SourceOK })
+		s.Await("the source to be well again", func() bool { return s.source().State == ingest.SourceOK })
 	}
 	stays := func() {
 		t.Helper()
@@ -64,7 +64,7 @@ func TestAFolderThatVanishesTakesNothingAlong(t *testing.T) {
 	}
 
 	away()
-	s.await("the source to say so", func() bool {
+	s.Await("the source to say so", func() bool {
 		src := s.source()
 		return src.State == ingest.SourceWarning && strings.Contains(src.Message, "nothing was removed")
 	})
@@ -73,20 +73,20 @@ func TestAFolderThatVanishesTakesNothingAlong(t *testing.T) {
 	stays()
 
 	away()
-	if err := os.Mkdir(s.path("documents"), 0o755); err != nil { // as a mount point whose disk is missing
+	if err := os.Mkdir(s.Path("documents"), 0o755); err != nil { // as a mount point whose disk is missing
 		t.Fatal(err)
 	}
-	s.await("the source to be held", func() bool { return s.source().State == ingest.SourceHeld })
+	s.Await("the source to be held", func() bool { return s.source().State == ingest.SourceHeld })
 	stays()
-	s.kill()
-	s.start()
+	s.Kill()
+	s.Start()
 	stays()
-	if err := os.Remove(s.path("documents")); err != nil {
+	if err := os.Remove(s.Path("documents")); err != nil {
 		t.Fatal(err)
 	}
 	back()
 	stays()
-	if again := u.embedded(); len(again) > 0 {
+	if again := u.Embedded(); len(again) > 0 {
 		t.Errorf("%d texts were embedded again: %.60q", len(again), again[0])
 	}
 	s.restAndCheck()
@@ -95,8 +95,8 @@ func TestAFolderThatVanishesTakesNothingAlong(t *testing.T) {
 func TestAFileThatIsWrittenSlowlyIsNeverTakenInPart(t *testing.T) {
 	t.Parallel()
 	s := install(t, watchedFolder)
-	s.start()
-	path := s.path("documents", "slow.md")
+	s.Start()
+	path := s.Path("documents", "slow.md")
 	const parts = 12
 	f, err := os.Create(path)
 	if err != nil {
@@ -115,7 +115,7 @@ func TestAFileThatIsWrittenSlowlyIsNeverTakenInPart(t *testing.T) {
 			t.Fatalf("it was taken after %d of %d parts", i+1, parts)
 		}
 	}
-	s.await("the whole file to be live", func() bool { return s.atRest(1) })
+	s.Await("the whole file to be live", func() bool { return s.atRest(1) })
 	whole := page{name: "slow.md", word: word(0)}
 	s.holds([]page{whole})
 	for i := range parts {
@@ -186,8 +186,8 @@ func TestBadFilesBecomeDeadLettersAndHarmNoOthers(t *testing.T) {
 	good = append(good, disguised)
 	s.settled(disguised.name, disguised.text)
 
-	s.start()
-	s.await("all files to have ended", func() bool {
+	s.Start()
+	s.Await("all files to have ended", func() bool {
 		v := s.status().Status.Versions
 		return v[ingest.Live]+v[ingest.Dead] == len(good)+len(bad)
 	})
@@ -214,11 +214,11 @@ func TestBadFilesBecomeDeadLettersAndHarmNoOthers(t *testing.T) {
 	}
 	// Once the cause is gone, so is the dead letter.
 	for name := range bad {
-		if err := os.Remove(s.path("documents", name)); err != nil {
+		if err := os.Remove(s.Path("documents", name)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	s.await("what was removed to be gone", func() bool { return s.atRest(len(good)) || s.source().State == ingest.SourceHeld })
+	s.Await("what was removed to be gone", func() bool { return s.atRest(len(good)) || s.source().State == ingest.SourceHeld })
 	if src := s.source(); src.State == ingest.SourceHeld {
 		t.Fatalf("held: %s", src.Message)
 	}

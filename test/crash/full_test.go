@@ -13,34 +13,35 @@ import (
 	"time"
 
 	"airfield/internal/ingest"
+	"airfield/test/binary"
 )
 
 // small puts the data folder on a file system of its own.
 func (s *installation) small(size string) {
-	s.t.Helper()
-	if err := os.Mkdir(s.path("data"), 0o700); err != nil {
-		s.t.Fatal(err)
+	s.T.Helper()
+	if err := os.Mkdir(s.Path("data"), 0o700); err != nil {
+		s.T.Fatal(err)
 	}
-	if err := syscall.Mount("tmpfs", s.path("data"), "tmpfs", 0, "size="+size+",mode=700"); err != nil {
+	if err := syscall.Mount("tmpfs", s.Path("data"), "tmpfs", 0, "size="+size+",mode=700"); err != nil {
 		if errors.Is(err, syscall.EPERM) {
-			s.t.Skip("a small file system can only be mounted by root, in a sandbox that lets it: ", err)
+			s.T.Skip("a small file system can only be mounted by root, in a sandbox that lets it: ", err)
 		}
-		s.t.Fatal(err)
+		s.T.Fatal(err)
 	}
-	s.t.Cleanup(func() {
-		s.kill()
-		if err := syscall.Unmount(s.path("data"), 0); err != nil {
-			s.t.Error(err)
+	s.T.Cleanup(func() {
+		s.Kill()
+		if err := syscall.Unmount(s.Path("data"), 0); err != nil {
+			s.T.Error(err)
 		}
 	})
 }
 
 // fill leaves not one free block in the data folder; the returned function gives the space back.
 func (s *installation) fill() (free func()) {
-	s.t.Helper()
-	f, err := os.Create(s.path("data", "filler"))
+	s.T.Helper()
+	f, err := os.Create(s.Path("data", "filler"))
 	if err != nil {
-		s.t.Fatal(err)
+		s.T.Fatal(err)
 	}
 	defer f.Close()
 	block := make([]byte, 4096)
@@ -48,26 +49,26 @@ func (s *installation) fill() (free func()) {
 		_, err = f.Write(block)
 	}
 	if !errors.Is(err, syscall.ENOSPC) {
-		s.t.Fatal(err)
+		s.T.Fatal(err)
 	}
 	return func() {
 		if err := os.Remove(f.Name()); err != nil {
-			s.t.Fatal(err)
+			s.T.Fatal(err)
 		}
 	}
 }
 
 // upload sends a file to the collection.
 func (s *installation) upload(p page) (status int, answer string) {
-	s.t.Helper()
-	res, err := s.request(context.Background(), http.MethodPost, "/api/collections/"+collection+"/documents?name="+strings.ReplaceAll(p.name, "/", "-"), p.text)
+	s.T.Helper()
+	res, err := s.Request(context.Background(), http.MethodPost, "/api/collections/"+collection+"/documents?name="+strings.ReplaceAll(p.name, "/", "-"), p.text)
 	if err != nil {
-		s.t.Fatal(err)
+		s.T.Fatal(err)
 	}
 	defer res.Body.Close()
 	text, err := io.ReadAll(res.Body)
 	if err != nil {
-		s.t.Fatal(err)
+		s.T.Fatal(err)
 	}
 	return res.StatusCode, string(text)
 }
@@ -75,9 +76,9 @@ func (s *installation) upload(p page) (status int, answer string) {
 func TestAFullDiskRefusesClearlyAndHurtsNothing(t *testing.T) {
 	t.Parallel()
 	u := newUpstream(t, 3, time.Millisecond)
-	s := install(t, u.models()+watchedFolder)
+	s := install(t, u.Models()+watchedFolder)
 	s.small("24m")
-	s.start()
+	s.Start()
 	var pages []page
 	for n := range 8 { // no PDF
 		pages = append(pages, generate(n, 0))
@@ -85,7 +86,7 @@ func TestAFullDiskRefusesClearlyAndHurtsNothing(t *testing.T) {
 	for _, p := range pages[:4] {
 		s.settled(p.name, p.text)
 	}
-	s.await("4 documents to be live", func() bool { return s.atRest(4) })
+	s.Await("4 documents to be live", func() bool { return s.atRest(4) })
 
 	free := s.fill()
 	for _, p := range pages[4:6] {
@@ -99,7 +100,7 @@ func TestAFullDiskRefusesClearlyAndHurtsNothing(t *testing.T) {
 	var answered []string
 	refused := 0
 	for n := 0; refused < 5; n++ { // until the block that the journal has begun is full, calls are taken
-		res, err := s.request(context.Background(), http.MethodPost, "/v1/chat/completions", question(n, n%2 == 0))
+		res, err := s.Request(context.Background(), http.MethodPost, "/v1/chat/completions", question(n, n%2 == 0))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -114,13 +115,13 @@ func TestAFullDiskRefusesClearlyAndHurtsNothing(t *testing.T) {
 			t.Fatalf("call %d on a full disk: %d %s %v", n, res.StatusCode, text, err)
 		}
 	}
-	if n := int(u.served.Load()); n != len(answered) {
+	if n := int(u.Chats().Begun); n != len(answered) {
 		t.Errorf("%d calls were answered and %d were made: a refused one was sent", len(answered), n)
 	}
-	s.await("the log to say that the source waits", func() bool { // in the database nothing can be said
-		return strings.Contains(s.log(), `"a scan failed"`) && strings.Contains(s.log(), "the disk that holds the database is full")
+	s.Await("the log to say that the source waits", func() bool { // in the database nothing can be said
+		return strings.Contains(s.Log(), `"a scan failed"`) && strings.Contains(s.Log(), "the disk that holds the database is full")
 	})
-	if res, err := s.request(context.Background(), http.MethodGet, "/readyz", nil); err != nil || res.StatusCode != http.StatusServiceUnavailable {
+	if res, err := s.Request(context.Background(), http.MethodGet, "/readyz", nil); err != nil || res.StatusCode != http.StatusServiceUnavailable {
 		t.Errorf("it says that it is ready: %v %v", res, err)
 	}
 	if got := len(s.documents()); got != 4 {
@@ -129,13 +130,13 @@ func TestAFullDiskRefusesClearlyAndHurtsNothing(t *testing.T) {
 	t.Logf("full: %d calls were taken before the journal's block was full, then %d of %d refused", len(answered), refused, refused)
 
 	free()
-	s.await("the source to go on by itself", func() bool { return s.atRest(6) && s.source().State == ingest.SourceOK })
+	s.Await("the source to go on by itself", func() bool { return s.atRest(6) && s.source().State == ingest.SourceOK })
 	status, answer := s.upload(pages[6])
 	if status != http.StatusAccepted {
 		t.Errorf("an upload after space was freed: %d %s", status, answer)
 	}
 	pages[6].name = strings.ReplaceAll(pages[6].name, "/", "-")
-	s.await("the upload to be live", func() bool { return s.atRest(7) })
+	s.Await("the upload to be live", func() bool { return s.atRest(7) })
 	if e, err := s.ask(question(1000, true)); err != nil || !e.whole {
 		t.Errorf("a call after space was freed: %+v %v", e, err)
 	}
@@ -146,33 +147,33 @@ func TestAFullDiskRefusesClearlyAndHurtsNothing(t *testing.T) {
 			t.Errorf("call %s is logged as %q", id, o)
 		}
 	}
-	s.stop()
+	s.Stop()
 	s.isWhole()
 
 	// What a full disk meets in mid-work, and a start on it.
-	s.start()
+	s.Start()
 	for n := 100; n < 109; n++ {
 		pages = append(pages, generate(n, 0))
 		s.settled(pages[len(pages)-1].name, pages[len(pages)-1].text)
 	}
-	s.await("a run to be on its way", func() bool { return s.status().Status.Documents > 7 })
+	s.Await("a run to be on its way", func() bool { return s.status().Status.Documents > 7 })
 	free = s.fill()
 	time.Sleep(500 * time.Millisecond)
-	s.kill()
-	s.launch()
+	s.Kill()
+	s.Launch()
 	select {
-	case <-s.ended:
-		s.server = nil
-		if !strings.Contains(tail(s.log(), 500), "full") && !strings.Contains(tail(s.log(), 500), "no space left") {
-			t.Errorf("it does not say why it does not start: %s", tail(s.log(), 500))
+	case <-s.Ended():
+		s.AwaitEnd()
+		if !strings.Contains(binary.Tail(s.Log(), 500), "full") && !strings.Contains(binary.Tail(s.Log(), 500), "no space left") {
+			t.Errorf("it does not say why it does not start: %s", binary.Tail(s.Log(), 500))
 		}
 	case <-time.After(2 * time.Second): // it may as well run
-		s.kill()
+		s.Kill()
 	}
 	free()
-	s.start()
+	s.Start()
 	pages = slices.Delete(pages, 7, 8) // never sent
-	s.await("everything to be live", func() bool { return s.atRest(len(pages)) })
+	s.Await("everything to be live", func() bool { return s.atRest(len(pages)) })
 	s.holds(pages)
 	s.restAndCheck()
 }

@@ -46,7 +46,7 @@ func (s *installation) load(ctx context.Context, connections int) []exchange {
 
 // ask makes one chat call and reads what comes, to its end or to that of the server.
 func (s *installation) ask(body []byte) (e exchange, err error) {
-	res, err := s.request(context.Background(), http.MethodPost, "/v1/chat/completions", body)
+	res, err := s.Request(context.Background(), http.MethodPost, "/v1/chat/completions", body)
 	if err != nil {
 		return e, err
 	}
@@ -61,15 +61,15 @@ func (s *installation) ask(body []byte) (e exchange, err error) {
 
 // calls are all rows of the call log for a model, by id.
 func (s *installation) calls(model string) map[string]admin.Call {
-	s.t.Helper()
-	s.call(http.MethodPost, "/api/flush", nil, nil)
+	s.T.Helper()
+	s.Call(http.MethodPost, "/api/flush", nil, nil)
 	rows := map[string]admin.Call{}
 	for before := ""; ; {
 		var page admin.CallPage
-		s.call(http.MethodGet, "/api/calls?model="+model+"&limit=1000&before="+before, nil, &page)
+		s.Call(http.MethodGet, "/api/calls?model="+model+"&limit=1000&before="+before, nil, &page)
 		for _, c := range page.Calls {
 			if _, twice := rows[c.ID]; twice {
-				s.t.Errorf("call %s is listed twice", c.ID)
+				s.T.Errorf("call %s is listed twice", c.ID)
 			}
 			rows[c.ID] = c
 		}
@@ -83,19 +83,19 @@ func TestKilledUnderLoadTheGatewayLosesNoCall(t *testing.T) {
 	t.Logf("-seed %d", *seed)
 	random := rand.New(rand.NewPCG(*seed, 2))
 	u := newUpstream(t, 6, 10*time.Millisecond)
-	s := install(t, "log: {level: warn}\n"+u.models())
+	s := install(t, "log: {level: warn}\n"+u.Models())
 	var seen []exchange
 	for round := range 3 {
-		s.start()
+		s.Start()
 		ctx, cancel := context.WithCancel(context.Background())
 		done := make(chan []exchange, 1)
 		go func() { done <- s.load(ctx, 64) }()
 		time.Sleep(time.Duration(600+random.IntN(900)) * time.Millisecond)
-		s.kill()
+		s.Kill()
 		cancel()
 		seen = append(seen, <-done...)
 
-		s.start()
+		s.Start()
 		rows := s.calls("chat")
 		answered, torn := 0, 0
 		for _, e := range seen {
@@ -131,7 +131,7 @@ func TestKilledUnderLoadTheGatewayLosesNoCall(t *testing.T) {
 				t.Errorf("%s ended as %s: %s", id, row.Outcome, row.Error)
 			}
 		}
-		served := int(u.served.Load())
+		served := int(u.Chats().Begun)
 		t.Logf("round %d: %d calls known to clients, %d of them torn; %d at the provider; %d rows, %d of them cut", round, answered+torn, torn, served, len(rows), cut)
 		// A call is written down before it is sent: one more row for each connection at the most, and none less.
 		if len(rows) < served || len(rows) > served+64*(round+1) {
@@ -140,7 +140,7 @@ func TestKilledUnderLoadTheGatewayLosesNoCall(t *testing.T) {
 		if cut == 0 || torn == 0 {
 			t.Errorf("round %d: no call was cut in two: the test proves little", round)
 		}
-		s.stop()
+		s.Stop()
 	}
 	s.isWhole()
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"airfield/internal/ingest"
+	"airfield/test/binary"
 )
 
 // seed makes the moments of a run repeatable.
@@ -40,9 +41,9 @@ func TestKilledAgainAndAgainWhileDocumentsComeChangeMoveAndGo(t *testing.T) {
 		for _, p := range part {
 			s.settled(p.name, p.text)
 		}
-		s.launch()
+		s.Launch()
 		time.Sleep(time.Duration(100+random.IntN(1100)) * time.Millisecond) // any moment, also of the start
-		s.kill()
+		s.Kill()
 		if s.unfinished() > 0 {
 			inWork++
 		}
@@ -51,9 +52,9 @@ func TestKilledAgainAndAgainWhileDocumentsComeChangeMoveAndGo(t *testing.T) {
 	if inWork < kills/4 {
 		t.Errorf("only %d of %d kills met work: the test proves little", inWork, kills)
 	}
-	s.start()
+	s.Start()
 	began := time.Now()
-	s.await("200 documents to be live", func() bool { return s.atRest(len(pages)) })
+	s.Await("200 documents to be live", func() bool { return s.atRest(len(pages)) })
 	t.Logf("everything was live %s after the last start", time.Since(began).Round(time.Millisecond))
 	s.holds(pages)
 	ids := map[string]string{}
@@ -63,7 +64,7 @@ func TestKilledAgainAndAgainWhileDocumentsComeChangeMoveAndGo(t *testing.T) {
 	s.restAndCheck()
 
 	t.Run("and 20 change, 20 move and 20 go", func(t *testing.T) {
-		s.t = t
+		s.T = t
 		var old []page
 		renamed := map[string]string{} // new to old name
 		for i := range 60 {
@@ -77,29 +78,29 @@ func TestKilledAgainAndAgainWhileDocumentsComeChangeMoveAndGo(t *testing.T) {
 			case 1:
 				to := filepath.ToSlash(filepath.Join("moved", filepath.Base(p.name)))
 				renamed[to] = p.name
-				if err := os.MkdirAll(s.path("documents", "moved"), 0o755); err != nil {
+				if err := os.MkdirAll(s.Path("documents", "moved"), 0o755); err != nil {
 					t.Fatal(err)
 				}
-				if err := os.Rename(s.path("documents", p.name), s.path("documents", to)); err != nil {
+				if err := os.Rename(s.Path("documents", p.name), s.Path("documents", to)); err != nil {
 					t.Fatal(err)
 				}
 				p.name = to
 			case 2:
 				old = append(old, *p)
-				if err := os.Remove(s.path("documents", p.name)); err != nil {
+				if err := os.Remove(s.Path("documents", p.name)); err != nil {
 					t.Fatal(err)
 				}
 				p.name = ""
 			}
 			if i%12 == 11 {
-				s.launch()
+				s.Launch()
 				time.Sleep(time.Duration(150+random.IntN(700)) * time.Millisecond)
-				s.kill()
+				s.Kill()
 			}
 		}
 		pages = slices.DeleteFunc(pages, func(p page) bool { return p.name == "" })
-		s.start()
-		s.await("180 documents to be live", func() bool { return s.atRest(len(pages)) && s.source().State == ingest.SourceOK })
+		s.Start()
+		s.Await("180 documents to be live", func() bool { return s.atRest(len(pages)) && s.source().State == ingest.SourceOK })
 		s.holds(pages)
 		for _, p := range old {
 			if got := s.found(p.word); len(got) > 0 {
@@ -122,17 +123,17 @@ func TestKilledAgainAndAgainWhileDocumentsComeChangeMoveAndGo(t *testing.T) {
 // unfinished counts the runs of a killed server that have not ended, in a copy: what the next start has to recover is
 // left as it is.
 func (s *installation) unfinished() int {
-	s.t.Helper()
-	copied := &installation{t: s.t, dir: s.t.TempDir()}
+	s.T.Helper()
+	copied := &installation{&binary.Server{T: s.T, Dir: s.T.TempDir()}}
 	for _, name := range []string{"airfield.db", "airfield.db-wal"} {
-		text, err := os.ReadFile(s.path("data", name))
+		text, err := os.ReadFile(s.Path("data", name))
 		if os.IsNotExist(err) {
 			return 0 // killed before there was a database
 		}
 		if err != nil {
-			s.t.Fatal(err)
+			s.T.Fatal(err)
 		}
-		copied.write(filepath.Join("data", name), text)
+		copied.Write(filepath.Join("data", name), text)
 	}
 	var n int
 	db := copied.database()
@@ -145,8 +146,8 @@ func (s *installation) unfinished() int {
 
 // restAndCheck lets the sweep come by, stops the server and looks at its stores.
 func (s *installation) restAndCheck() {
-	s.t.Helper()
+	s.T.Helper()
 	time.Sleep(2500 * time.Millisecond) // longer than two sweeps
-	s.stop()
+	s.Stop()
 	s.isWhole()
 }

@@ -7,32 +7,34 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"airfield/test/binary"
 )
 
 func TestAskedToEndInMidWorkTheServerLosesNothing(t *testing.T) {
 	t.Parallel()
 	u := newUpstream(t, 20, 25*time.Millisecond) // a stream takes half a second, and one worker brings 40 documents in one
-	s := install(t, u.models()+strings.Replace(watchedFolder, "defaults:", "embedding_model: vectors\n    defaults:", 1)+"jobs: {workers: 1}\n")
+	s := install(t, u.Models()+strings.Replace(watchedFolder, "defaults:", "embedding_model: vectors\n    defaults:", 1)+"jobs: {workers: 1}\n")
 	pages := make([]page, 100)
 	for i := range pages {
 		pages[i] = generate(i, 0)
 		s.settled(pages[i].name, pages[i].text)
 	}
-	s.start()
+	s.Start()
 	var wait sync.WaitGroup
 	streams := make([]exchange, 16)
 	for i := range streams {
 		wait.Go(func() { streams[i], _ = s.ask(question(i, true)) })
 	}
-	s.await("streams and documents to be on their way", func() bool {
-		return u.served.Load() == int64(len(streams)) && s.status().Status.Versions["running"] > 0
+	s.Await("streams and documents to be on their way", func() bool {
+		return u.Chats().Begun == int64(len(streams)) && s.status().Status.Versions["running"] > 0
 	})
-	took := s.stop()
+	took := s.Stop()
 	wait.Wait()
 	t.Logf("it ended %s after SIGTERM", took.Round(time.Millisecond))
 	for i, e := range streams {
 		if !e.whole && !strings.Contains(e.text, `"error"`) {
-			t.Errorf("stream %d ended after %d bytes with neither [DONE] nor an error: …%q", i, e.bytes, tail(e.text, 100))
+			t.Errorf("stream %d ended after %d bytes with neither [DONE] nor an error: …%q", i, e.bytes, binary.Tail(e.text, 100))
 		}
 	}
 	db := s.open()
@@ -41,14 +43,14 @@ func TestAskedToEndInMidWorkTheServerLosesNothing(t *testing.T) {
 		t.Errorf("%d runs are held by a process that is gone; %d of %d documents were live before the end", open, live, len(pages))
 	}
 	db.Close()
-	s.start()
+	s.Start()
 	rows := s.calls("chat")
 	for i, e := range streams {
 		if row, known := rows[e.id]; !known || (e.whole && row.Outcome != "ok") {
 			t.Errorf("stream %d is in the log: %t, as %q", i, known, row.Outcome)
 		}
 	}
-	s.await("100 documents to be live", func() bool { return s.atRest(len(pages)) })
+	s.Await("100 documents to be live", func() bool { return s.atRest(len(pages)) })
 	s.holds(pages)
 	s.restAndCheck()
 }
@@ -56,33 +58,33 @@ func TestAskedToEndInMidWorkTheServerLosesNothing(t *testing.T) {
 func TestASecondSignalEndsTheServerAtOnce(t *testing.T) {
 	t.Parallel()
 	u := newUpstream(t, 1000, 20*time.Millisecond) // a stream takes 20 seconds, as long as the server waits
-	s := install(t, u.models())
-	s.start()
+	s := install(t, u.Models())
+	s.Start()
 	done := make(chan exchange, 1)
 	go func() {
 		e, _ := s.ask(question(1, true))
 		done <- e
 	}()
-	s.await("the stream", func() bool { return u.served.Load() == 1 })
-	s.signal(syscall.SIGTERM)
+	s.Await("the stream", func() bool { return u.Chats().Begun == 1 })
+	s.Signal(syscall.SIGTERM)
 	select {
-	case <-s.ended:
-		t.Fatalf("it ended while a stream was in flight: %v", s.err)
+	case <-s.Ended():
+		t.Fatalf("it ended while a stream was in flight: %v", s.AwaitEnd())
 	case <-time.After(500 * time.Millisecond):
 	}
 	began := time.Now()
-	s.signal(syscall.SIGTERM)
-	s.awaitEnd()
+	s.Signal(syscall.SIGTERM)
+	err := s.AwaitEnd()
 	if took := time.Since(began); took > time.Second {
 		t.Errorf("it took %s", took)
 	}
-	if exit, ok := s.err.(*exec.ExitError); !ok || exit.ProcessState.Success() {
-		t.Errorf("it ended with %v", s.err)
+	if exit, ok := err.(*exec.ExitError); !ok || exit.ProcessState.Success() {
+		t.Errorf("it ended with %v", err)
 	}
 	e := <-done
-	s.start()
+	s.Start()
 	if row := s.calls("chat")[e.id]; row.Outcome != "cut" {
 		t.Errorf("the call is logged as %q", row.Outcome)
 	}
-	s.stop()
+	s.Stop()
 }

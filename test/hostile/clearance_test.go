@@ -25,7 +25,7 @@ func TestNothingTellsOfADocumentAboveTheClearance(t *testing.T) {
 				t.Fatalf("the document is not live: %+v", versions)
 			}
 		}
-		secrets := []string{"angerine.txt", "zz9", "closes in May", s.dir}
+		secrets := []string{"angerine.txt", "zz9", "closes in May", s.Dir}
 		asked := 0
 		for _, route := range routes() {
 			method, path, _ := strings.Cut(route, " ")

@@ -97,7 +97,7 @@ func TestNoInputIsAnErrorOfTheServer(t *testing.T) {
 
 		// The log goes on: everything is in the database, nothing broke on the way.
 		s.send("POST", "/api/flush", []byte{})
-		if log := s.log(); strings.Contains(log, `"level":"ERROR"`) || strings.Contains(log, "panic") {
+		if log := s.Log(); strings.Contains(log, `"level":"ERROR"`) || strings.Contains(log, "panic") {
 			t.Error("the server's log has errors")
 		}
 	})
