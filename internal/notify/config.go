@@ -98,12 +98,12 @@ func (c Channel) check(name string) (warnings []string, err error) {
 		}
 	}
 	for _, header := range slices.Concat(slices.Sorted(maps.Keys(c.Headers)), slices.Sorted(maps.Keys(c.SecretHeaders))) {
-		if header == "" || strings.ContainsAny(header, " \t\r\n:") || slices.Contains(ours, http.CanonicalHeaderKey(header)) {
+		if header == "" || strings.ContainsFunc(header, notInName) || slices.Contains(ours, http.CanonicalHeaderKey(header)) {
 			refuse(": the header %q cannot be set", header)
 		}
 		unset("secret_headers."+header, c.SecretHeaders[header], "requests go without it")
-		if strings.ContainsAny(c.Headers[header]+c.SecretHeaders[header].Reveal(), "\r\n") {
-			refuse(": the header %q has a line break", header)
+		if strings.ContainsFunc(c.Headers[header]+c.SecretHeaders[header].Reveal(), notInValue) {
+			refuse(": the header %q has a line break or another control character", header)
 		}
 	}
 	unset("signing_key", c.SigningKey, "requests go without a signature")
@@ -120,6 +120,13 @@ func (c Channel) check(name string) (warnings []string, err error) {
 	}
 	return warnings, errors.Join(errs...)
 }
+
+// notInName reports what RFC 9110 does not let into the name of a header.
+func notInName(r rune) bool {
+	return r <= ' ' || r >= 0x7f || strings.ContainsRune(`"(),/:;<=>?@[\]{}`, r)
+}
+
+func notInValue(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }
 
 // maxTimeout bounds what one receiver that hangs can cost.
 const maxTimeout = time.Minute

@@ -34,6 +34,7 @@ func TestTheConfigurationIsChecked(t *testing.T) {
 		"a fragment":                   {Channel{Webhook: "https://alerts.example.com/#x"}, "no fragment", ""},
 		"a header of ours":             {Channel{Webhook: "https://a.example", Headers: map[string]string{"x-airfield-signature": "x"}}, "cannot be set", ""},
 		"a header that is none":        {Channel{Webhook: "https://a.example", Headers: map[string]string{"X Y": "x"}}, "cannot be set", ""},
+		"another header that is none":  {Channel{Webhook: "https://a.example", Headers: map[string]string{"X(Y)": "x"}}, "cannot be set", ""},
 		"a header of two lines":        {Channel{Webhook: "https://a.example", SecretHeaders: map[string]secret.Value{"X": secret.New("XYZ\nb")}}, "line break", ""},
 		"a secret header not set":      {Channel{Webhook: "https://a.example", SecretHeaders: map[string]secret.Value{"X-Key": unset}}, "", "secret_headers.X-Key: env:AIRFIELD_TEST_UNSET is empty"},
 		"a signing key not set":        {Channel{Webhook: "https://a.example", SigningKey: unset}, "", "without a signature"},

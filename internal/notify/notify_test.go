@@ -164,12 +164,14 @@ func TestWhatFailsForNowIsTriedAgainAndWhatFailsForGoodIsNot(t *testing.T) {
 		says   string // of the last failure
 		failed int64
 	}{
-		"500 then OK":       {status(500, 200), 2, "answered 500", 0},
-		"429 then OK":       {status(429, 200), 2, "answered 429", 0},
-		"408 then OK":       {status(408, 204), 2, "answered 408", 0},
-		"404":               {status(404), 1, "answered 404 Not Found", 1},
-		"401":               {status(401), 1, "answered 401", 1},
-		"a redirect":        {func(_ int, w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, elsewhere.URL, 307) }, 1, "redirects are not followed", 1},
+		"500 then OK": {status(500, 200), 2, "answered 500", 0},
+		"429 then OK": {status(429, 200), 2, "answered 429", 0},
+		"408 then OK": {status(408, 204), 2, "answered 408", 0},
+		"404":         {status(404), 1, "answered 404 Not Found", 1},
+		"401":         {status(401), 1, "answered 401", 1},
+		"a redirect": {func(_ int, w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, elsewhere.URL, http.StatusTemporaryRedirect)
+		}, 1, "redirects are not followed", 1},
 		"cut, then OK":      {func(n int, _ http.ResponseWriter, _ *http.Request) { cut(n) }, 2, "EOF", 0},
 		"an endless answer": {func(_ int, w http.ResponseWriter, r *http.Request) { endless(w, r) }, 1, "", 0},
 	} {

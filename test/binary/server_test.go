@@ -20,8 +20,8 @@ workflows: {team: {business_unit: product, clearance: internal}}
 `
 
 // chat makes a call with a key.
-func (s *Server) chat(key, suffix string, n int, stream bool) (Answer, error) {
-	return s.Ask(context.Background(), http.MethodPost, "/v1/chat/completions", upstream.Question(suffix, n, stream), As(key)...)
+func (s *Server) chat(key, suffix string, n int, stream bool) (Exchange, error) {
+	return s.Chat(context.Background(), upstream.Question(suffix, n, stream), As(key)...)
 }
 
 func TestAServerIsStartedMeasuredHaltedAndEnded(t *testing.T) {
@@ -30,12 +30,12 @@ func TestAServerIsStartedMeasuredHaltedAndEnded(t *testing.T) {
 	s.Start()
 	key := s.Key("team", "clearance", "public")
 	for n := range 6 {
-		if a, err := s.chat(key, "", n, n%2 == 0); err != nil || a.Status != http.StatusOK || a.Header.Get("X-Airfield-Call-Id") == "" {
-			t.Fatalf("%d %s %v", a.Status, a.Body, err)
+		if a, err := s.chat(key, "", n, n%2 == 0); err != nil || !a.Whole || a.ID == "" {
+			t.Fatalf("%d %s %v", a.Status, a.Text, err)
 		}
 	}
 	if a, err := s.chat(key, "429", 0, false); err != nil || a.Status != http.StatusTooManyRequests {
-		t.Errorf("%d %s %v", a.Status, a.Body, err)
+		t.Errorf("%d %s %v", a.Status, a.Text, err)
 	}
 	if got := s.Metric("airfield_calls_total", `outcome="ok"`, `workflow="team"`); got != 6 {
 		t.Errorf("%v calls are counted", got)
@@ -51,6 +51,18 @@ func TestAServerIsStartedMeasuredHaltedAndEnded(t *testing.T) {
 	}
 	if s.CPU() == 0 {
 		t.Error("it used no processor time")
+	}
+
+	ctx, cancel := context.WithTimeout(context.Background(), 300*time.Millisecond)
+	defer cancel()
+	seen := s.Load(ctx, 4, func(connection, n int) []byte { return upstream.Question("", n, connection%2 == 0) }, As(key)...)
+	for _, e := range seen {
+		if !e.Whole {
+			t.Errorf("%d %s", e.Status, e.Text)
+		}
+	}
+	if got := u.Chats(); got.Whole != 6+int64(len(seen)) || len(seen) < 4 || got.Peak < 2 {
+		t.Errorf("%d calls were answered; %+v", len(seen), got)
 	}
 
 	s.Pause()
@@ -94,7 +106,7 @@ func TestReplicasAreOneInstallation(t *testing.T) {
 	key := all[0].Key("team")
 	for n, s := range all {
 		if a, err := s.chat(key, "", n, false); err != nil || a.Status != http.StatusOK {
-			t.Fatalf("server %d: %d %s %v", n, a.Status, a.Body, err)
+			t.Fatalf("server %d: %d %s %v", n, a.Status, a.Text, err)
 		}
 	}
 	for _, s := range all {

@@ -54,11 +54,11 @@ func TestADamagedEndOfTheJournalCostsNothingBeforeIt(t *testing.T) {
 			s.Start()
 			var ids []string
 			for n := range 20 {
-				e, err := s.ask(question(n, n%2 == 0))
-				if err != nil || !e.whole {
+				e, err := s.Chat(context.Background(), question(n, n%2 == 0))
+				if err != nil || !e.Whole {
 					t.Fatalf("%+v %v", e, err)
 				}
-				ids = append(ids, e.id)
+				ids = append(ids, e.ID)
 			}
 			s.Kill()
 			resize(t, s.journal(), damage.change)
@@ -79,7 +79,7 @@ func TestADamagedEndOfTheJournalCostsNothingBeforeIt(t *testing.T) {
 			if !strings.Contains(s.Log(), "half-written record, which was cut off") {
 				t.Error("the log does not say so")
 			}
-			if e, err := s.ask(question(99, false)); err != nil || !e.whole {
+			if e, err := s.Chat(context.Background(), question(99, false)); err != nil || !e.Whole {
 				t.Errorf("the next call: %+v %v", e, err)
 			}
 			s.Stop()

@@ -137,7 +137,7 @@ func TestAFullDiskRefusesClearlyAndHurtsNothing(t *testing.T) {
 	}
 	pages[6].name = strings.ReplaceAll(pages[6].name, "/", "-")
 	s.Await("the upload to be live", func() bool { return s.atRest(7) })
-	if e, err := s.ask(question(1000, true)); err != nil || !e.whole {
+	if e, err := s.Chat(context.Background(), question(1000, true)); err != nil || !e.Whole {
 		t.Errorf("a call after space was freed: %+v %v", e, err)
 	}
 	s.holds(pages[:7])

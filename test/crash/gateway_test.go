@@ -1,63 +1,15 @@
 package crash
 
 import (
-	"bytes"
 	"context"
-	"io"
 	"math/rand/v2"
 	"net/http"
-	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"airfield/internal/api/admin"
+	"airfield/test/binary"
 )
-
-// exchange is what a client saw of one call.
-type exchange struct {
-	id    string // "" where no header came
-	bytes int    // of the body
-	whole bool
-	text  string // of the body
-}
-
-// load keeps connections busy until ctx ends, half of them with streams, and returns what each call came to.
-func (s *installation) load(ctx context.Context, connections int) []exchange {
-	var mu sync.Mutex
-	var all []exchange
-	var wait sync.WaitGroup
-	for c := range connections {
-		wait.Go(func() {
-			for n := 0; ctx.Err() == nil; n++ {
-				e, err := s.ask(question(n, c%2 == 0))
-				mu.Lock()
-				all = append(all, e)
-				mu.Unlock()
-				if err != nil {
-					return // the server is gone
-				}
-			}
-		})
-	}
-	wait.Wait()
-	return all
-}
-
-// ask makes one chat call and reads what comes, to its end or to that of the server.
-func (s *installation) ask(body []byte) (e exchange, err error) {
-	res, err := s.Request(context.Background(), http.MethodPost, "/v1/chat/completions", body)
-	if err != nil {
-		return e, err
-	}
-	defer res.Body.Close()
-	e.id = res.Header.Get("X-Airfield-Call-Id")
-	var text bytes.Buffer
-	n, err := io.Copy(&text, res.Body)
-	e.bytes, e.text = int(n), text.String()
-	e.whole = err == nil && res.StatusCode == http.StatusOK && (!bytes.Contains(body, []byte(`"stream":true`)) || strings.HasSuffix(strings.TrimSpace(e.text), "[DONE]"))
-	return e, err
-}
 
 // calls are all rows of the call log for a model, by id.
 func (s *installation) calls(model string) map[string]admin.Call {
@@ -79,17 +31,20 @@ func (s *installation) calls(model string) map[string]admin.Call {
 	}
 }
 
+// half of the connections ask for streams.
+func half(connection, n int) []byte { return question(n, connection%2 == 0) }
+
 func TestKilledUnderLoadTheGatewayLosesNoCall(t *testing.T) {
 	t.Logf("-seed %d", *seed)
 	random := rand.New(rand.NewPCG(*seed, 2))
 	u := newUpstream(t, 6, 10*time.Millisecond)
 	s := install(t, "log: {level: warn}\n"+u.Models())
-	var seen []exchange
+	var seen []binary.Exchange
 	for round := range 3 {
 		s.Start()
 		ctx, cancel := context.WithCancel(context.Background())
-		done := make(chan []exchange, 1)
-		go func() { done <- s.load(ctx, 64) }()
+		done := make(chan []binary.Exchange, 1)
+		go func() { done <- s.Load(ctx, 64, half) }()
 		time.Sleep(time.Duration(600+random.IntN(900)) * time.Millisecond)
 		s.Kill()
 		cancel()
@@ -99,17 +54,17 @@ func TestKilledUnderLoadTheGatewayLosesNoCall(t *testing.T) {
 		rows := s.calls("chat")
 		answered, torn := 0, 0
 		for _, e := range seen {
-			if e.id == "" {
+			if e.ID == "" {
 				continue
 			}
-			row, known := rows[e.id]
+			row, known := rows[e.ID]
 			switch {
 			case !known:
-				t.Errorf("round %d: the call %s, of which the client got %d bytes, is not in the log", round, e.id, e.bytes)
-			case e.whole && row.Outcome != "ok":
-				t.Errorf("round %d: the call %s was answered in full and is logged as %s", round, e.id, row.Outcome)
+				t.Errorf("round %d: the call %s, of which the client got %d bytes, is not in the log", round, e.ID, len(e.Text))
+			case e.Whole && row.Outcome != "ok":
+				t.Errorf("round %d: the call %s was answered in full and is logged as %s", round, e.ID, row.Outcome)
 			}
-			if e.whole {
+			if e.Whole {
 				answered++
 			} else {
 				torn++

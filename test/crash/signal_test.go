@@ -1,6 +1,7 @@
 package crash
 
 import (
+	"context"
 	"os/exec"
 	"strings"
 	"sync"
@@ -22,9 +23,9 @@ func TestAskedToEndInMidWorkTheServerLosesNothing(t *testing.T) {
 	}
 	s.Start()
 	var wait sync.WaitGroup
-	streams := make([]exchange, 16)
+	streams := make([]binary.Exchange, 16)
 	for i := range streams {
-		wait.Go(func() { streams[i], _ = s.ask(question(i, true)) })
+		wait.Go(func() { streams[i], _ = s.Chat(context.Background(), question(i, true)) })
 	}
 	s.Await("streams and documents to be on their way", func() bool {
 		return u.Chats().Begun == int64(len(streams)) && s.status().Status.Versions["running"] > 0
@@ -33,8 +34,8 @@ func TestAskedToEndInMidWorkTheServerLosesNothing(t *testing.T) {
 	wait.Wait()
 	t.Logf("it ended %s after SIGTERM", took.Round(time.Millisecond))
 	for i, e := range streams {
-		if !e.whole && !strings.Contains(e.text, `"error"`) {
-			t.Errorf("stream %d ended after %d bytes with neither [DONE] nor an error: …%q", i, e.bytes, binary.Tail(e.text, 100))
+		if !e.Whole && !strings.Contains(e.Text, `"error"`) {
+			t.Errorf("stream %d ended after %d bytes with neither [DONE] nor an error: …%q", i, len(e.Text), binary.Tail(e.Text, 100))
 		}
 	}
 	db := s.open()
@@ -46,7 +47,7 @@ func TestAskedToEndInMidWorkTheServerLosesNothing(t *testing.T) {
 	s.Start()
 	rows := s.calls("chat")
 	for i, e := range streams {
-		if row, known := rows[e.id]; !known || (e.whole && row.Outcome != "ok") {
+		if row, known := rows[e.ID]; !known || (e.Whole && row.Outcome != "ok") {
 			t.Errorf("stream %d is in the log: %t, as %q", i, known, row.Outcome)
 		}
 	}
@@ -60,9 +61,9 @@ func TestASecondSignalEndsTheServerAtOnce(t *testing.T) {
 	u := newUpstream(t, 1000, 20*time.Millisecond) // a stream takes 20 seconds, as long as the server waits
 	s := install(t, u.Models())
 	s.Start()
-	done := make(chan exchange, 1)
+	done := make(chan binary.Exchange, 1)
 	go func() {
-		e, _ := s.ask(question(1, true))
+		e, _ := s.Chat(context.Background(), question(1, true))
 		done <- e
 	}()
 	s.Await("the stream", func() bool { return u.Chats().Begun == 1 })
@@ -83,7 +84,7 @@ func TestASecondSignalEndsTheServerAtOnce(t *testing.T) {
 	}
 	e := <-done
 	s.Start()
-	if row := s.calls("chat")[e.id]; row.Outcome != "cut" {
+	if row := s.calls("chat")[e.ID]; row.Outcome != "cut" {
 		t.Errorf("the call is logged as %q", row.Outcome)
 	}
 	s.Stop()
