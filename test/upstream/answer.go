@@ -164,7 +164,9 @@ func (p *reply) whole(answer any, output int64) End {
 	if !p.wait(p.b.Between) {
 		return Left
 	}
-	p.account.bill(p.x, 0, 0, output)
+	if p.b.Kind != Empty {
+		p.account.bill(p.x, 0, 0, output)
+	}
 	body, err := json.Marshal(answer)
 	if err != nil {
 		panic(err) // it is our own

@@ -15,7 +15,7 @@ func (u *Upstream) Provider(name string, more ...string) string {
 // each of Named that is asked for. A token in costs a millionth of a dollar, one that comes out two.
 func (u *Upstream) Models(suffixes ...string) string {
 	var b strings.Builder
-	b.WriteString("\nproviders:\n" + u.Provider("mock") + "models:\n")
+	b.WriteString("\nproviders:\n" + u.Provider("mock", u.options.Provider...) + "models:\n")
 	for _, suffix := range append([]string{""}, suffixes...) {
 		b.WriteString(Chat(suffix, "mock"))
 	}

@@ -21,6 +21,7 @@ type Options struct {
 	Events           int       // of a stream, before the one that says why it ended: 3
 	Dimensions       int       // of a vector: 8
 	Default          Behaviour // of requests for which nothing else is said
+	Provider         []string  // further keys of its entry in Models: "timeouts: {first_byte: 1s}"
 	Forget           bool      // keep totals only, for millions of requests
 }
 

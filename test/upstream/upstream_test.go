@@ -81,7 +81,7 @@ func TestEachBehaviourIsWhatItsNameSays(t *testing.T) {
 		"no-done":     {want{200, false, usageText, "", Whole, 7}, want{200, false, usageText, "[DONE]", Broken, 7}},
 		"no-finish":   {want{200, false, usageText, "", Whole, 7}, want{200, false, "[DONE]", `"stop"`, Broken, 7}},
 		"error-event": {want{200, false, `{"error":`, "usage", Broken, 7}, want{200, false, "data: {\"error\":", "[DONE]", Broken, 2}},
-		"empty":       {want{200, false, "", "{", Broken, 7}, want{200, false, "", "data", Broken, 0}},
+		"empty":       {want{200, false, "", "{", Broken, 0}, want{200, false, "", "data", Broken, 0}},
 		"no-usage":    {want{200, false, "stop", "prompt_tokens", Whole, 7}, want{200, false, "[DONE]", "prompt_tokens", Whole, 7}},
 		"usage-below": {want{200, false, `"completion_tokens":-100`, "", Whole, 7}, want{200, false, `"prompt_tokens":-5`, "", Whole, 7}},
 		"usage-low":   {want{200, false, `"completion_tokens":1,`, "", Whole, 7}, want{200, false, `"completion_tokens":1,`, "", Whole, 7}},
