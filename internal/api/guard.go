@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"runtime/debug"
+	"strconv"
 	"strings"
 	"time"
 
@@ -133,6 +134,13 @@ func BodyError(err error) error {
 		return fault.New(fault.TooSlow, "request_slow", "the request's body did not arrive within %s", bodyTime)
 	}
 	return fault.New(fault.Invalid, "request_cut", "the request's body ended early: %w", err)
+}
+
+// RetryAfter says when trying again may help, in whole seconds, where that is known.
+func RetryAfter(w http.ResponseWriter, f *fault.Fault) {
+	if f.RetryAfter > 0 {
+		w.Header().Set("Retry-After", strconv.FormatInt(int64((f.RetryAfter+time.Second-1)/time.Second), 10))
+	}
 }
 
 // Problem is an error as RFC 9457 writes it, with a code for scripts and a hint for people.

@@ -108,6 +108,9 @@ func (c *call) stand() {
 	if c.policy = c.table.workflows[c.row.Workflow]; c.policy != nil {
 		c.priority = c.policy.priority
 	}
+	if c.req.Priority != "" {
+		c.priority = min(c.priority, priorities[c.req.Priority])
+	}
 	if c.row.User == "" {
 		c.row.User = clip(c.asked.user, maxUser)
 	}

@@ -91,6 +91,8 @@ type Request struct {
 	Session string
 	Timeout time.Duration // what the caller gives it, over everything; 0 leaves it to the configuration
 	Cache   CacheControl
+	// Priority is low, normal or high; a caller may ask for less than its workflow has, not for more.
+	Priority string
 	Epochs  string // of the collections the request was made from, so that no cached answer outlives them
 }
 

@@ -74,6 +74,9 @@ func (s *stream) pass(e sse.Event) bool {
 		return false
 	}
 	if e.Data == nil {
+		if first := e.Raw[0]; first != ':' && first != '\n' && first != '\r' {
+			s.passed += int64(len(e.Raw)) / bytesPerToken // no event, but sent and perhaps charged
+		}
 		return false
 	}
 	switch s.answer.Meter.Event(e.Data) {

@@ -38,7 +38,7 @@ func (d *Door) model(surface llm.Surface) http.HandlerFunc {
 		body, err := api.Body(w, r, d.MaxRequest)
 		if err == nil {
 			req := gateway.Request{Surface: surface, Body: body, User: header(r, "X-Airfield-User"), Session: header(r, "X-Airfield-Session")}
-			if req.Tags, err = parseTags(r.Header.Get("X-Airfield-Tags")); err == nil {
+			if err = wishes(r.Header, &req); err == nil {
 				err = d.Gateway.Do(r.Context(), &req, w)
 			}
 		}
@@ -55,29 +55,6 @@ func header(r *http.Request, name string) string {
 		v = v[:256]
 	}
 	return strings.ToValidUTF8(v, "�")
-}
-
-// parseTags reads "team=search,feature=autocomplete".
-func parseTags(h string) (map[string]string, error) {
-	if h == "" {
-		return nil, nil
-	}
-	if len(h) > 2048 {
-		return nil, fault.New(fault.Invalid, "tags", "the header x-airfield-tags is longer than 2048 bytes")
-	}
-	tags := map[string]string{}
-	for pair := range strings.SplitSeq(h, ",") {
-		name, value, ok := strings.Cut(pair, "=")
-		name, value = strings.TrimSpace(name), strings.TrimSpace(value)
-		if !ok || name == "" {
-			return nil, fault.New(fault.Invalid, "tags", "the header x-airfield-tags is written name=value,name=value; %q is not", strings.TrimSpace(pair))
-		}
-		tags[name] = strings.ToValidUTF8(value, "�")
-	}
-	if len(tags) > 16 {
-		return nil, fault.New(fault.Invalid, "tags", "the header x-airfield-tags has %d tags; at most 16 are kept", len(tags))
-	}
-	return tags, nil
 }
 
 // object answers with JSON or an error.
@@ -167,6 +144,7 @@ func (d *Door) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	f := fault.As(err)
 	api.Challenge(w, f.Kind.Status())
 	w.Header().Set("Content-Type", "application/json")
+	api.RetryAfter(w, f)
 	w.WriteHeader(f.Kind.Status())
 	w.Write(gateway.ErrorBody(f))
 }
