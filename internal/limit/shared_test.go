@@ -2,7 +2,6 @@ package limit
 
 import (
 	"context"
-	"log/slog"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -25,7 +24,7 @@ func await(t *testing.T, what string, is func() bool) {
 func own(t *testing.T, server *redistest.Server) (*Shared, *redis.Client) {
 	config := server.Config()
 	config.Timeout = 100 * time.Millisecond
-	client := redistest.OpenLogged(t, config, slog.New(slog.DiscardHandler))
+	client := redistest.Open(t, config)
 	return NewShared(client), client
 }
 

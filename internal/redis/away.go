@@ -101,17 +101,19 @@ func (c *Client) back() {
 	}
 }
 
-// probeScript does what the users of this package do: a script that writes, which a replica, a full memory or missing rights
-// refuse though they answer a ping.
-var probeScript = goredis.NewScript(`redis.call('SET', KEYS[1], '1', 'PX', 1000) return redis.call('TIME')`)
+// probeScript does what the users of this package do: it writes several keys, which a replica, a full memory, missing
+// rights or a cluster refuse though they answer a ping.
+var probeScript = goredis.NewScript(`
+for _, key in ipairs(KEYS) do redis.call('SET', key, '1', 'PX', 1000) end
+return redis.call('TIME')`)
 
 func (c *Client) probe(ctx context.Context) error {
-	return probeScript.Run(ctx, c.driver, []string{c.prefix + "probe"}).Err()
+	return probeScript.Run(ctx, c.driver, []string{c.prefix + "probe:a", c.prefix + "probe:b"}).Err()
 }
 
 // unable are the answers of a Redis that is there but of no use now.
 var unable = []string{
-	"LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "NOREPLICAS", "MISCONF", "OOM", "BUSY", "TRYAGAIN",
+	"LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "NOREPLICAS", "MISCONF", "OOM", "BUSY", "TRYAGAIN", "CROSSSLOT", "MOVED",
 	"NOAUTH", "WRONGPASS", "NOPERM", "ERR max number of clients", "ERR AUTH", "ERR invalid password", "ERR DB index",
 }
 

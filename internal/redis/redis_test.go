@@ -144,7 +144,7 @@ func TestAFrozenRedisCostsOneTimeout(t *testing.T) {
 	server := redistest.Start(t)
 	config := server.Config()
 	config.Timeout = 100 * time.Millisecond
-	c := redistest.OpenLogged(t, config, slog.New(slog.DiscardHandler))
+	c := redistest.Open(t, config)
 	server.Freeze()
 	start := time.Now()
 	if err := c.Set(t.Context(), "a", []byte("1"), time.Hour); err == nil {
@@ -163,7 +163,7 @@ func TestAFrozenRedisCostsOneTimeout(t *testing.T) {
 func TestARedisThatIsNotThereAtTheStartIsLookedFor(t *testing.T) {
 	server := redistest.Start(t)
 	server.Kill()
-	c := redistest.OpenLogged(t, server.Config(), slog.New(slog.DiscardHandler))
+	c := redistest.Open(t, server.Config())
 	var last atomic.Int32
 	c.OnChange(func(away bool, reason string) {
 		if last.Store(2); away && reason != "" {
@@ -184,7 +184,7 @@ func TestARedisThatCannotBeWrittenToIsAwayThoughItAnswersAPing(t *testing.T) {
 		"NOPERM":   {"--user", "default", "on", "nopass", "~*", "+@all", "-eval", "-evalsha"},
 	} {
 		t.Run(reason, func(t *testing.T) {
-			c := redistest.OpenLogged(t, redistest.Start(t, args...).Config(), slog.New(slog.DiscardHandler))
+			c := redistest.Open(t, redistest.Start(t, args...).Config())
 			if _, said, is := c.Away(); !is || !strings.Contains(said, reason) {
 				t.Fatal(said, is)
 			}
@@ -211,12 +211,12 @@ func TestAClosedClientAndAClientThatLeft(t *testing.T) {
 func TestPasswords(t *testing.T) {
 	server := redistest.Start(t, "--requirepass", "hunter2")
 	config := server.Config()
-	wrong := redistest.OpenLogged(t, config, slog.New(slog.DiscardHandler))
+	wrong := redistest.Open(t, config)
 	if _, reason, is := wrong.Away(); !is || !strings.Contains(reason, "NOAUTH") {
 		t.Fatal(reason)
 	}
 	config.Password = secret.New("hunter2")
-	if c := redistest.OpenLogged(t, config, slog.New(slog.DiscardHandler)); away(c) {
+	if c := redistest.Open(t, config); away(c) {
 		t.Fatal(c.Away())
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"airfield/internal/id"
 	"airfield/internal/redis"
@@ -26,22 +27,25 @@ func Config(t testing.TB) redis.Config {
 	t.Helper()
 	address, err := shared()
 	need(t, err)
-	c := redis.Default()
-	c.URL, c.Prefix = address, id.New("test")+":"
+	c := config(address)
+	c.Prefix = id.New("test") + ":"
 	return c
 }
 
-// Open opens a client and closes it when the test ends. Waiting for a busy machine is no failure of Redis, so that a
-// test that does not set a timeout has a long one.
+// config has a long timeout: a busy machine is no failure of Redis. Tests of timeouts set their own.
+func config(address string) redis.Config {
+	c := redis.Default()
+	c.URL, c.Timeout = address, 10*time.Second
+	return c
+}
+
+// Open opens a client and closes it when the test ends.
 func Open(t testing.TB, c redis.Config) *redis.Client {
 	t.Helper()
-	if c.Timeout == redis.Default().Timeout {
-		c.Timeout *= 20
-	}
 	return OpenLogged(t, c, slog.New(slog.DiscardHandler))
 }
 
-// OpenLogged is Open with the configuration as it is and a logger.
+// OpenLogged is Open with a logger.
 func OpenLogged(t testing.TB, c redis.Config, log *slog.Logger) *redis.Client {
 	t.Helper()
 	client, err := redis.Open(t.Context(), c, log)

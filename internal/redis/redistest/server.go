@@ -42,11 +42,7 @@ func Start(t testing.TB, args ...string) *Server {
 }
 
 // Config is that of this server.
-func (s *Server) Config() redis.Config {
-	c := redis.Default()
-	c.URL = s.URL
-	return c
-}
+func (s *Server) Config() redis.Config { return config(s.URL) }
 
 // Restart starts the server that was killed, and waits until it answers.
 func (s *Server) Restart() {
