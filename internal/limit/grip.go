@@ -58,7 +58,7 @@ const maxOwed = 100_000
 // owe remembers slots that could not be given back. Where Redis is back already nobody else would look at them.
 func (s *Shared) owe(list []debt) {
 	s.mu.Lock()
-	s.owed = append(s.owed, list[:min(len(list), maxOwed-len(s.owed))]...)
+	s.owed = append(s.owed, list[:min(len(list), max(0, maxOwed-len(s.owed)))]...)
 	s.mu.Unlock()
 	if _, _, away := s.redis.Away(); !away {
 		go s.payAll()

@@ -57,13 +57,13 @@ func TestASharedSlotThatIsNeverReleasedFreesItself(t *testing.T) {
 	s := NewShared(redistest.Open(t, redistest.Config(t)))
 	ask := Ask{"a", Rate{Parallel: 1}}
 	start := time.Now()
-	lost, _, _ := s.Take(t.Context(), []Ask{ask}, 0, 300*time.Millisecond)
+	lost, _, _ := s.Take(t.Context(), []Ask{ask}, 0, time.Second)
 	if _, full := take(t, s, 0, ask); full == nil {
 		t.Fatal("one slot for two")
 	}
 	var next *Taken
 	await(t, "the slot is free", func() bool { next, _ = take(t, s, 0, ask); return next != nil })
-	if took := time.Since(start); took < 300*time.Millisecond {
+	if took := time.Since(start); took < time.Second {
 		t.Fatal("free before its lease ended", took)
 	}
 	lost.Release()
@@ -77,18 +77,15 @@ func TestASharedSlotThatIsNeverReleasedFreesItself(t *testing.T) {
 func TestASharedRateDrainsByRedissClock(t *testing.T) {
 	s := NewShared(redistest.Open(t, redistest.Config(t)))
 	ask := Ask{"a", Rate{TokensPerMinute: 6000}} // 100 a second
+	start := time.Now()
 	mustTake(t, s, 6000, ask)
 	_, full := take(t, s, 20, ask)
 	if full == nil || time.Until(full.Free) > 200*time.Millisecond {
 		t.Fatal(full)
 	}
-	start := time.Now()
 	await(t, "there is room", func() bool { taken, _ := take(t, s, 20, ask); return taken != nil })
-	if early := time.Until(full.Free); early > 5*time.Millisecond {
-		t.Fatal("room before it said", early)
-	}
-	if took := time.Since(start); took > 2*time.Second {
-		t.Fatal(took)
+	if took := time.Since(start); took < 199*time.Millisecond || took > 5*time.Second {
+		t.Fatal("20 tokens at 100 a second after", took)
 	}
 }
 
@@ -135,7 +132,7 @@ func TestRedisKilledInTheMiddleMeansLocalLimitsUntilItIsBack(t *testing.T) {
 	await(t, "calls pass again", more())
 	stop.Store(true)
 	all.Wait()
-	if time.Duration(slowest.Load()) > time.Second { // the timeout, on a busy machine
+	if time.Duration(slowest.Load()) > 2*time.Second { // the timeout, on a busy machine
 		t.Errorf("a call waited %s", time.Duration(slowest.Load()))
 	}
 	if most.Load() > 10 { // five of Redis's that were in use when it died, and five of our own

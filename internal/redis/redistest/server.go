@@ -52,7 +52,7 @@ func (s *Server) Restart() {
 	args := append([]string{"--port", "0", "--unixsocket", socket, "--unixsocketperm", "777", "--dir", s.dir, "--save", "", "--appendonly", "no"}, s.args...)
 	s.cmd = exec.Command(path, args...)
 	s.cmd.Dir = s.dir
-	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
+	s.cmd.SysProcAttr = tied()
 	if os.Getuid() == 0 {
 		s.cmd.SysProcAttr.Credential = &syscall.Credential{Uid: 65534, Gid: 65534}
 	}
