@@ -173,3 +173,20 @@ func TestWhatWasTakenWhileAwayIsReleasedHereAndWhatWasTakenBeforeIsReleasedThere
 	b.Release()
 	await(t, "the other is back too", func() bool { return used(t, other, ask)[2] == 0 })
 }
+
+func TestWhatIsOwedIsBounded(t *testing.T) {
+	server := redistest.Start(t)
+	s, client := own(t, server)
+	server.Kill()
+	mustTake(t, s, 0, Ask{"a", Rate{Parallel: 1}})
+	if !away(client) {
+		t.Fatal("it is dead")
+	}
+	s.mu.Lock()
+	s.owed = make([]debt, maxOwed+500) // a portion that could not be paid was put back
+	s.mu.Unlock()
+	s.owe([]debt{{"a", "1"}})
+	if len(s.owed) != maxOwed+500 {
+		t.Fatal(len(s.owed))
+	}
+}
