@@ -26,6 +26,7 @@ import (
 	"airfield/internal/jobs"
 	"airfield/internal/journal"
 	"airfield/internal/limit"
+	"airfield/internal/notify"
 	"airfield/internal/observe"
 	"airfield/internal/redis"
 	"airfield/internal/retrieve"
@@ -47,6 +48,7 @@ type parts struct {
 	drain    *observe.Drain
 	store    *observe.Store
 	redis    *redis.Client // nil where none is configured
+	notify   *notify.Notifier
 	gateway  *gateway.Gateway
 	feed     *retrieve.Feed
 	retrieve *retrieve.Retriever
@@ -111,18 +113,20 @@ func build(ctx context.Context, c *config.Config, log *slog.Logger) (p *parts, e
 	p.metrics = telemetry.NewMetrics()
 	recorder := observe.NewRecorder(p.journal, p.metrics, log)
 	p.drain = observe.NewDrain(p.db, p.journal, c.Observe, estimator{p.prices}, log, p.ledger)
-	if err := addFigures(p.metrics, p.drain.Lag, p.runsByState); err != nil {
-		return p, err
-	}
 	p.store = observe.NewStore(p.db)
 	tracer := telemetry.NewTracer(recorder)
 
+	told, err := p.metrics.Counter("notifications_total", notificationsHelp, "channel", "result")
+	if err != nil {
+		return p, err
+	}
+	p.notify = notify.New(c.Notify, notify.Deps{Environment: c.Environment, Log: log, Count: func(o notify.Outcome) { told(o.Channel, string(o.Result)) }})
 	limiter, answers, err := openShared(ctx, c, log, p)
 	if err != nil {
 		return p, err
 	}
 	if p.gateway, err = gateway.New(c.Gateway, gateway.Parts{
-		Kinds: providers, Prices: p.prices, Recorder: recorder, Limiter: limiter, Cache: answers, Extractor: extractor{p}, Log: log,
+		Kinds: providers, Prices: p.prices, Recorder: recorder, Limiter: limiter, Cache: answers, Extractor: extractor{p}, Alert: p.tell, Log: log,
 	}); err != nil {
 		return p, err
 	}
@@ -155,7 +159,7 @@ func build(ctx context.Context, c *config.Config, log *slog.Logger) (p *parts, e
 		Audit: p.audit, Tracer: tracer, TempDir: tmp, Log: log,
 	})
 	p.folders = folder.NewRunner(p.ingest, log)
-	return p, nil
+	return p, addFigures(p.metrics, p.figures())
 }
 
 // modelNames are the models that callers may ask for, the builtin ones among them.
@@ -163,6 +167,9 @@ func (p *parts) modelNames() []string {
 	var names []string
 	for _, m := range p.gateway.Models(context.Background()) {
 		names = append(names, m.Name)
+	}
+	for _, tier := range gateway.Tiers {
+		names = append(names, gateway.TierPrefix+tier)
 	}
 	return names
 }
@@ -196,20 +203,10 @@ func openShared(ctx context.Context, c *config.Config, log *slog.Logger, p *part
 		return nil, nil, err
 	}
 	p.redis = client
+	client.OnChange(p.redisChanged)
 	p.opened("redis", client.Close)
 	return limit.NewShared(client), cache.NewShared(client, c.Cache), nil
 }
 
 // startTime bounds everything a process does before it answers.
 const startTime = 2 * time.Minute
-
-// runsByState asks the database, briefly: a scrape must not hang.
-func (p *parts) runsByState() map[string]float64 {
-	ctx, cancel := context.WithTimeout(context.Background(), probeTime)
-	defer cancel()
-	counts, err := p.ingest.Runs(ctx)
-	if err != nil {
-		return nil
-	}
-	return counts
-}

@@ -1,13 +1,49 @@
 package app
 
 import (
+	"context"
+
+	"airfield/internal/gateway"
 	"airfield/internal/ingest"
 	"airfield/internal/observe"
 	"airfield/internal/telemetry"
 )
 
+// figures are what is read when somebody asks for the metrics.
+type figures struct {
+	lag     func() observe.Lag
+	runs    func() map[string]float64
+	gateway func() gateway.RouteState
+	away    func() bool // Redis
+}
+
+func (p *parts) figures() figures {
+	return figures{
+		lag: p.drain.Lag, runs: p.runsByState,
+		gateway: func() gateway.RouteState { return p.gateway.State(context.Background()) },
+		away: func() bool {
+			if p.redis == nil {
+				return false
+			}
+			_, _, away := p.redis.Away()
+			return away
+		},
+	}
+}
+
+// runsByState asks the database, briefly: a scrape must not hang.
+func (p *parts) runsByState() map[string]float64 {
+	ctx, cancel := context.WithTimeout(context.Background(), probeTime)
+	defer cancel()
+	counts, err := p.ingest.Runs(ctx)
+	if err != nil {
+		return nil
+	}
+	return counts
+}
+
 // addFigures adds to the figures of calls those that are read when they are asked for.
-func addFigures(m *telemetry.Metrics, lag func() observe.Lag, runs func() map[string]float64) error {
+func addFigures(m *telemetry.Metrics, f figures) error {
 	for _, g := range []struct {
 		name, help string
 		read       func(observe.Lag) float64
@@ -17,16 +53,51 @@ func addFigures(m *telemetry.Metrics, lag func() observe.Lag, runs func() map[st
 		{"journal_bytes", "The journal on disk.", func(l observe.Lag) float64 { return float64(l.Bytes) }},
 		{"journal_limit_bytes", "Size of the journal at which calls are refused.", func(l observe.Lag) float64 { return float64(l.Limit) }},
 	} {
-		if err := m.Gauge(g.name, g.help, func() float64 { return g.read(lag()) }); err != nil {
+		if err := m.Gauge(g.name, g.help, func() float64 { return g.read(f.lag()) }); err != nil {
 			return err
 		}
 	}
-	return m.States("ingest_runs", "Runs that are not done, by state.", ingest.RunStates, runs)
+	if err := m.States("ingest_runs", "Runs that are not done, by state.", ingest.RunStates, f.runs); err != nil {
+		return err
+	}
+	if err := m.Numbers("queue_waiting_calls", "Calls that wait for limits or deployments.", "workflow", func() map[string]float64 {
+		all := map[string]float64{}
+		for workflow, n := range f.gateway().Waiting {
+			all[workflow] = float64(n)
+		}
+		return all
+	}); err != nil {
+		return err
+	}
+	if err := m.Numbers("breaker_open", "1 where a deployment's breaker is open, 0.5 where it is half open, 0 where it is closed.", "deployment", func() map[string]float64 {
+		all := map[string]float64{}
+		for _, d := range f.gateway().Deployments {
+			all[d.Deployment] = map[string]float64{"open": 1, "half-open": 0.5}[d.Breaker]
+		}
+		return all
+	}); err != nil {
+		return err
+	}
+	return m.Gauge("redis_away", "1 while a configured Redis is away, and limits are local.", func() float64 {
+		if f.away() {
+			return 1
+		}
+		return 0
+	})
 }
 
 // Figures lists what a server says at /metrics, besides the figures of the process and of Go, for the reference.
 func Figures() ([]telemetry.Description, error) {
 	m := telemetry.NewMetrics()
-	err := addFigures(m, func() observe.Lag { return observe.Lag{} }, func() map[string]float64 { return nil })
+	_, err := m.Counter("notifications_total", notificationsHelp, "channel", "result")
+	if err != nil {
+		return nil, err
+	}
+	err = addFigures(m, figures{
+		lag: func() observe.Lag { return observe.Lag{} }, runs: func() map[string]float64 { return nil },
+		gateway: func() gateway.RouteState { return gateway.RouteState{} }, away: func() bool { return false },
+	})
 	return m.Descriptions(), err
 }
+
+const notificationsHelp = "What became of events for people: delivered, retried, failed, held, dropped."

@@ -6,20 +6,29 @@ import (
 	"testing"
 	"time"
 
+	"airfield/internal/gateway"
 	"airfield/internal/observe"
 	"airfield/internal/telemetry"
 )
 
-func TestTheJournalsLagIsAmongTheFigures(t *testing.T) {
+func TestWhatIsReadOnDemandIsAmongTheFigures(t *testing.T) {
 	m := telemetry.NewMetrics()
-	if err := addFigures(m, func() observe.Lag {
-		return observe.Lag{Records: 3, Age: 1500 * time.Millisecond, Bytes: 20, Limit: 100}
-	}, func() map[string]float64 { return map[string]float64{"dead": 2} }); err != nil {
+	if err := addFigures(m, figures{
+		lag: func() observe.Lag {
+			return observe.Lag{Records: 3, Age: 1500 * time.Millisecond, Bytes: 20, Limit: 100}
+		},
+		runs: func() map[string]float64 { return map[string]float64{"dead": 2} },
+		gateway: func() gateway.RouteState {
+			return gateway.RouteState{Waiting: map[string]int{"support": 4}, Deployments: []gateway.DeploymentState{{Deployment: "a/m", Breaker: "open"}, {Deployment: "b/m", Breaker: "closed"}}}
+		},
+		away: func() bool { return true },
+	}); err != nil {
 		t.Fatal(err)
 	}
 	w := httptest.NewRecorder()
 	m.Handler().ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
-	for _, want := range []string{"journal_waiting_records 3", "journal_waiting_seconds 1.5", "journal_bytes 20", "journal_limit_bytes 100", `ingest_runs{state="dead"} 2`, `ingest_runs{state="waiting"} 0`} {
+	for _, want := range []string{"journal_waiting_records 3", "journal_waiting_seconds 1.5", "journal_bytes 20", "journal_limit_bytes 100", `ingest_runs{state="dead"} 2`, `ingest_runs{state="waiting"} 0`,
+		`queue_waiting_calls{workflow="support"} 4`, `breaker_open{deployment="a/m"} 1`, `breaker_open{deployment="b/m"} 0`, "redis_away 1"} {
 		if !strings.Contains(w.Body.String(), "\nairfield_"+want+"\n") {
 			t.Errorf("no %s", want)
 		}

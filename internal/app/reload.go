@@ -82,6 +82,9 @@ func (s *server) Reload(ctx context.Context) ([]string, error) {
 	if err := s.syncCollections(ctx, next); err != nil {
 		return nil, errors.Join(err, s.parts.gateway.Reload(now.Gateway))
 	}
+	if err := s.parts.notify.Reload(next.Notify); err != nil { // it was checked
+		s.log.Error("the channels of notify were not taken over", "error", err)
+	}
 	s.parts.keys.SetWorkflows(workflows(next))
 	s.parts.metrics.SetModels(s.parts.modelNames())
 	s.config.Store(next)

@@ -134,7 +134,8 @@ func (s *server) run(ctx, start context.Context, listener net.Listener, url stri
 			{"configuration", s.watchConfig},
 		},
 		workers,
-		[]task{{"call log", p.drain.Run}})
+		[]task{{"call log", p.drain.Run}},
+		[]task{{"notify", p.notify.Run}})
 }
 
 // handler joins the doors of the role.
@@ -146,7 +147,7 @@ func (s *server) handler(auth api.Authenticate) http.Handler {
 		mux.Handle("/v1/", door.Handler())
 	}
 	if s.options.does("api") {
-		door := &admin.Door{Keys: p.keys, Audit: p.audit, Ingest: p.ingest, Calls: p.store, Costs: p.ledger, System: s, MaxUpload: c.Server.MaxUploadBytes, Version: s.options.Version, Authentication: auth, Log: s.log}
+		door := &admin.Door{Keys: p.keys, Audit: p.audit, Ingest: p.ingest, Calls: p.store, Costs: p.ledger, Gateway: p.gateway, Notify: p.notify, System: s, MaxUpload: c.Server.MaxUploadBytes, Version: s.options.Version, Authentication: auth, Log: s.log}
 		mux.Handle("/api/", door.Handler())
 		mux.Handle("GET /{$}", page.Handler())
 		mux.Handle("GET /assets/", page.Handler())

@@ -186,3 +186,9 @@ func get[T any](ctx context.Context, c *client, path string) (T, error) {
 	err := c.do(ctx, http.MethodGet, path, nil, &v)
 	return v, err
 }
+
+func post[T any](ctx context.Context, c *client, path string, in any) (T, error) {
+	var v T
+	err := c.do(ctx, http.MethodPost, path, in, &v)
+	return v, err
+}

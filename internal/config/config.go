@@ -22,6 +22,7 @@ import (
 	"airfield/internal/ingest/extract"
 	"airfield/internal/jobs"
 	"airfield/internal/journal"
+	"airfield/internal/notify"
 	"airfield/internal/observe"
 	"airfield/internal/redis"
 	"airfield/internal/retrieve"
@@ -45,6 +46,7 @@ type Config struct {
 	Retrieve      retrieve.Config         `yaml:"retrieve" json:"retrieve" doc:"Search and answers."`
 	Redis         redis.Config            `yaml:"redis" json:"redis" doc:"Limits and cached answers that several processes share; without it each has its own."`
 	Cache         cache.Config            `yaml:"cache" json:"cache" doc:"Answers that are given again; which workflows use it is theirs to say."`
+	Notify        notify.Config           `yaml:"notify" json:"notify" doc:"Whom to tell of what needs people: budgets, deployments that fail, workflows served by a lower rung."`
 	Gateway       gateway.Config          `yaml:",inline"`
 	BusinessUnits map[string]BusinessUnit `yaml:"business_units" json:"business_units" doc:"Who pays, by name."`
 	Workflows     map[string]Workflow     `yaml:"workflows" json:"workflows" doc:"The AI workloads that make calls and read collections, by name."`
@@ -165,7 +167,7 @@ func (c *Config) Check() (warnings []string, err error) {
 	for _, part := range []check{
 		{"log", c.Log.Check}, {"database", c.Database.Check}, {"bucket", c.Bucket.Check}, {"journal", c.Journal.Check}, {"jobs", c.Jobs.Check},
 		{"extract", c.Extract.Check}, {"ingest", c.Ingest.Check}, {"access", c.Access.Check}, {"observe", c.Observe.Check}, {"retrieve", c.Retrieve.Check},
-		{"redis", c.Redis.Check}, {"cache", c.Cache.Check},
+		{"redis", c.Redis.Check}, {"cache", c.Cache.Check}, {"notify", c.Notify.Check},
 		{"", c.Gateway.Check}, {"server", c.Server.Check},
 	} {
 		w, err := part.run()

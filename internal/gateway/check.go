@@ -70,10 +70,10 @@ func (c Config) checkModels(refuse, warn func(string, ...any)) {
 		if name == "" {
 			refuse("models: a model needs a name")
 		}
-		if strings.HasPrefix(name, tierPrefix) {
-			refuse("%s: names that begin with %s are for cost tiers", where, tierPrefix)
+		if strings.HasPrefix(name, TierPrefix) {
+			refuse("%s: names that begin with %s are for cost tiers", where, TierPrefix)
 		}
-		if m.Tier != "" && !slices.Contains(tiers, m.Tier) {
+		if m.Tier != "" && !slices.Contains(Tiers, m.Tier) {
 			refuse("%s.tier %q is not economy, standard or premium", where, m.Tier)
 		}
 		if m.Dimensions < 0 {

@@ -12,8 +12,8 @@ import (
 	"airfield/internal/money"
 )
 
-// Explanation says what would become of a request now, and why. Nothing is sent and nothing taken.
-type Explanation struct {
+// RouteExplanation says what would become of a request now, and why. Nothing is sent and nothing taken.
+type RouteExplanation struct {
 	Workflow     string      `json:"workflow,omitempty"`
 	Model        string      `json:"model" doc:"The model that is asked first."`
 	Moved        string      `json:"moved,omitempty" doc:"Why that is another one than was asked for."`
@@ -51,7 +51,7 @@ type LimitUse struct {
 }
 
 // Explain says what would become of a request of a workflow.
-func (g *Gateway) Explain(ctx context.Context, workflow string, req *Request) (Explanation, error) {
+func (g *Gateway) Explain(ctx context.Context, workflow string, req *Request) (RouteExplanation, error) {
 	who := &caller.Caller{Role: caller.Workflow, Workflow: workflow}
 	if from := caller.From(ctx); from != nil {
 		who.Environment = from.Environment
@@ -60,23 +60,23 @@ func (g *Gateway) Explain(ctx context.Context, workflow string, req *Request) (E
 	if w := t.workflows[workflow]; w != nil {
 		who.BusinessUnit, who.Clearance = w.BusinessUnit, w.Clearance
 	} else if workflow != "" {
-		return Explanation{}, fault.New(fault.NotFound, "workflow_not_found", "there is no workflow %q", workflow).At("workflow").
+		return RouteExplanation{}, fault.New(fault.NotFound, "workflow_not_found", "there is no workflow %q", workflow).At("workflow").
 			Hinted("airfield.yaml names %v", slices.Sorted(maps.Keys(t.workflows)))
 	}
 	c := g.begin(caller.With(ctx, who), req)
 	var err error
 	if c.asked, err = decode(req.Surface, req.Body); err != nil {
-		return Explanation{}, err
+		return RouteExplanation{}, err
 	}
 	c.row.Model = c.asked.model
 	m, err := c.table.find(req.Surface, c.asked.model)
 	if err != nil {
-		return Explanation{}, err
+		return RouteExplanation{}, err
 	}
 	c.stand()
 	m = c.moved(m)
 	c.plan(m.chain)
-	e := Explanation{
+	e := RouteExplanation{
 		Workflow: workflow, Model: m.name, Needs: []string{}, InputTokens: c.expected().Input, OutputTokens: c.expected().Output, HardBudget: c.bounded, Cache: c.cached(),
 		Candidates: []Candidate{}, Limits: c.uses(), Ladder: []string{},
 	}
@@ -155,15 +155,15 @@ func (c *call) uses() []LimitUse { return c.g.uses(c.ctx, c.asks()) }
 
 func (c *call) usesOf(d *deployment) []LimitUse { return c.g.uses(c.ctx, d.asks) }
 
-// Status is how the deployments, the queue and the limits are now.
-type Status struct {
-	Deployments []DeploymentStatus `json:"deployments"`
-	Waiting     map[string]int     `json:"waiting" doc:"Calls in the queue, by workflow."`
-	Limits      []LimitUse         `json:"limits"`
+// RouteState is how the deployments, the queue and the limits are now.
+type RouteState struct {
+	Deployments []DeploymentState `json:"deployments"`
+	Waiting     map[string]int    `json:"waiting" doc:"Calls in the queue, by workflow."`
+	Limits      []LimitUse        `json:"limits"`
 }
 
-// DeploymentStatus is how one deployment is now, as this process sees it.
-type DeploymentStatus struct {
+// DeploymentState is how one deployment is now, as this process sees it.
+type DeploymentState struct {
 	Deployment string    `json:"deployment"`
 	Models     []string  `json:"models"`
 	Breaker    string    `json:"breaker" enum:"closed,open,half-open"`
@@ -172,10 +172,10 @@ type DeploymentStatus struct {
 	Until      time.Time `json:"until,omitzero"`
 }
 
-// Status reports how everything is that calls are brought to.
-func (g *Gateway) Status(ctx context.Context) Status {
+// State reports how everything is that calls are brought to.
+func (g *Gateway) State(ctx context.Context) RouteState {
 	t := g.table.Load()
-	s := Status{Deployments: []DeploymentStatus{}, Waiting: g.queue.Lengths(), Limits: []LimitUse{}}
+	s := RouteState{Deployments: []DeploymentState{}, Waiting: g.queue.Lengths(), Limits: []LimitUse{}}
 	asked := map[string]bool{}
 	models := map[string][]string{}
 	for _, name := range slices.Sorted(maps.Keys(t.models)) {
@@ -196,7 +196,7 @@ func (g *Gateway) Status(ctx context.Context) Status {
 	s.Limits = slices.Compact(s.Limits)
 	for _, name := range slices.Sorted(maps.Keys(t.health)) {
 		h := t.health[name]
-		d := DeploymentStatus{Deployment: name, Models: models[name], Breaker: h.breaker.State().String(), InFlight: h.inflight.Load()}
+		d := DeploymentState{Deployment: name, Models: models[name], Breaker: h.breaker.State().String(), InFlight: h.inflight.Load()}
 		if o, is := h.obstacle(time.Now(), 0); is {
 			d.Reason, d.Until = o.reason, o.until
 		}

@@ -133,7 +133,8 @@ func (r RungConfig) slice() time.Duration {
 
 var priorities = map[string]int{"": queue.Normal, "normal": queue.Normal, "high": queue.High, "low": queue.Low}
 
-var tiers = []string{"economy", "standard", "premium"}
+// Tiers are the cost tiers, from the cheapest.
+var Tiers = []string{economy, "standard", "premium"}
 
 func (w WorkflowConfig) check(where string, deadline time.Duration, refuse func(string, ...any), warn func(string, ...any)) {
 	if _, ok := priorities[w.Priority]; !ok {
@@ -164,7 +165,7 @@ func (w WorkflowConfig) check(where string, deadline time.Duration, refuse func(
 			refuse("%s: is exactly one of queue, tier, stale and extractive", at)
 		case r.Queue < 0 || r.Within < 0:
 			refuse("%s: durations are not negative", at)
-		case r.Tier != "" && !slices.Contains(tiers, r.Tier):
+		case r.Tier != "" && !slices.Contains(Tiers, r.Tier):
 			refuse("%s.tier: %q is not economy, standard or premium", at, r.Tier)
 		case r.Stale && w.Cache.Stale == 0:
 			refuse("%s.stale: nothing is kept for it: set %s.cache.ttl and cache.stale", at, where)

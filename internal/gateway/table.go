@@ -141,8 +141,8 @@ func (g *Gateway) healthOf(d *deployment, t, old *table) *health {
 	return newHealth(d.name, t.routing.Breaker, g.queue.Wake, g.breakerChanged)
 }
 
-// tierPrefix begins the name of a model that stands for a cost tier.
-const tierPrefix = "tier/"
+// TierPrefix begins the name of a model that stands for a cost tier: tier/economy.
+const TierPrefix = "tier/"
 
 // buildTiers makes a model of each cost tier, of the chat models in it: the cheapest deployment is asked first. Vectors
 // of different models do not go together, so there are none for them.
@@ -155,7 +155,7 @@ func (t *table) buildTiers() {
 		}
 		tier := t.tiers[m.Tier]
 		if tier == nil {
-			tier = &model{ModelConfig: ModelConfig{Tier: m.Tier, Choose: chooseCheapest}, name: tierPrefix + m.Tier}
+			tier = &model{ModelConfig: ModelConfig{Tier: m.Tier, Choose: chooseCheapest}, name: TierPrefix + m.Tier}
 			tier.chain = []*model{tier}
 			t.tiers[m.Tier] = tier
 		}
@@ -165,7 +165,7 @@ func (t *table) buildTiers() {
 
 // find returns the model that a name stands for.
 func (t *table) find(surface llm.Surface, name string) (*model, error) {
-	tier, ok := strings.CutPrefix(name, tierPrefix)
+	tier, ok := strings.CutPrefix(name, TierPrefix)
 	if !ok {
 		if m := t.models[name]; m != nil {
 			return m, nil

@@ -14,8 +14,8 @@ const (
 	maxPatience = time.Minute      // with a receiver that asks for patience
 )
 
-// Status is how a channel does.
-type Status struct {
+// ChannelStatus is how a channel does.
+type ChannelStatus struct {
 	Channel     string    `json:"channel"`
 	By          string    `json:"by"`     // how it delivers: webhook
 	Events      []string  `json:"events"` // the kinds it is for; none for all
@@ -40,7 +40,7 @@ type channel struct {
 	mu       sync.Mutex
 	config   Channel
 	said     memory
-	status   Status
+	status   ChannelStatus
 	reported int64 // of status.Dropped
 }
 
@@ -186,7 +186,7 @@ func (c *channel) report() {
 	c.reported = c.status.Dropped
 }
 
-func (c *channel) now() Status {
+func (c *channel) now() ChannelStatus {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s := c.status

@@ -183,8 +183,8 @@ func (n *Notifier) list() []*channel {
 }
 
 // Status says how each channel does, by name.
-func (n *Notifier) Status() []Status {
-	list := []Status{}
+func (n *Notifier) Status() []ChannelStatus {
+	list := []ChannelStatus{}
 	for _, c := range n.list() {
 		list = append(list, c.now())
 	}

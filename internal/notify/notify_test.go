@@ -88,7 +88,7 @@ func run(t *testing.T, c Config, d Deps) (n *Notifier, log *bytes.Buffer, end fu
 }
 
 // await polls until the status of the one channel is as asked.
-func await(t *testing.T, n *Notifier, what string, is func(Status) bool) Status {
+func await(t *testing.T, n *Notifier, what string, is func(ChannelStatus) bool) ChannelStatus {
 	t.Helper()
 	for end := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
 		s := n.Status()[0]
@@ -121,7 +121,7 @@ func TestAnEventIsPostedInTheDocumentedShape(t *testing.T) {
 	if in := r.next(t); in.Severity != Warning || in.Environment != "elsewhere" || in.At.IsZero() || !strings.Contains(string(in.body), `"fields":{}`) {
 		t.Errorf("%s", in.body)
 	}
-	s := await(t, n, "two deliveries", func(s Status) bool { return s.Delivered == 2 })
+	s := await(t, n, "two deliveries", func(s ChannelStatus) bool { return s.Delivered == 2 })
 	if s.Channel != "ops" || s.By != "webhook" || s.Failing || s.LastSuccess.IsZero() || !s.LastFailure.IsZero() {
 		t.Errorf("%+v", s)
 	}
@@ -183,7 +183,7 @@ func TestWhatFailsForNowIsTriedAgainAndWhatFailsForGoodIsNot(t *testing.T) {
 			for range test.tries {
 				r.next(t)
 			}
-			s := await(t, n, "an end", func(s Status) bool { return s.Delivered+s.Failed == 1 })
+			s := await(t, n, "an end", func(s ChannelStatus) bool { return s.Delivered+s.Failed == 1 })
 			if s.Failed != test.failed || s.Failing != (test.failed > 0) || !strings.Contains(s.LastError, test.says) || (test.says == "") != (s.LastError == "") {
 				t.Errorf("%+v", s)
 			}
@@ -240,7 +240,7 @@ func TestAReceiverThatHangsHoldsUpNoOther(t *testing.T) {
 			t.Errorf("event %d is %s: the order is lost", i, in.Key)
 		}
 	}
-	if s := await(t, n, "a try that was too long", func(s Status) bool { return s.Failing }); s.LastError != "no answer in time" || s.Delivered != 0 {
+	if s := await(t, n, "a try that was too long", func(s ChannelStatus) bool { return s.Failing }); s.LastError != "no answer in time" || s.Delivered != 0 {
 		t.Errorf("%+v", s)
 	}
 }
@@ -274,7 +274,7 @@ func TestAFloodNeitherBlocksNorGrows(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 	close(release)
-	await(t, n, "what was queued to arrive", func(s Status) bool { return s.Delivered+s.Dropped == events })
+	await(t, n, "what was queued to arrive", func(s ChannelStatus) bool { return s.Delivered+s.Dropped == events })
 	end()
 	if !strings.Contains(log.String(), fmt.Sprintf(`"dropped":%d`, s.Dropped)) {
 		t.Errorf("the log does not say what was dropped: %s", log)

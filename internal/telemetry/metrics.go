@@ -1,6 +1,7 @@
 package telemetry
 
 import (
+	"maps"
 	"net/http"
 	"slices"
 	"sync"
@@ -25,6 +26,8 @@ type Metrics struct {
 	tokens   *prometheus.CounterVec
 	cost     *prometheus.CounterVec
 	unpriced *prometheus.CounterVec
+
+	gateway gatewayFigures
 
 	models  atomic.Pointer[map[string]bool]
 	mu      sync.RWMutex
@@ -90,6 +93,7 @@ func NewMetrics() *Metrics {
 	m.tokens = counter("tokens_total", "Tokens used; the kinds do not overlap.", "kind", "workflow", "model")
 	m.cost = counter("cost_usd_total", "Cost of calls whose price is known, in dollars.", "workflow", "model")
 	m.unpriced = counter("unpriced_calls_total", "Calls that used tokens and whose price is not known.", "workflow", "model")
+	m.gateway = newGatewayFigures(m, counter)
 	m.models.Store(&map[string]bool{})
 	m.registry.MustRegister(m.calls, m.duration, m.first, m.tokens, m.cost, m.unpriced,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
@@ -124,6 +128,7 @@ func (m *Metrics) Call(c *llm.Call) {
 	if c.FirstByte > 0 {
 		h.first.Observe(c.FirstByte.Seconds())
 	}
+	m.gateway.call(c)
 	u := &c.Usage
 	add(h.input, u.Input)
 	add(h.cacheRead, u.CacheRead)
@@ -182,13 +187,32 @@ func (m *Metrics) Gauge(name, help string, read func() float64) error {
 	return nil
 }
 
+// Counter adds a number that only grows, by labels; the returned function raises it by one.
+func (m *Metrics) Counter(name, help string, labels ...string) (func(values ...string), error) {
+	v := prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: namespace, Name: name, Help: help}, labels)
+	if err := m.registry.Register(v); err != nil {
+		return nil, err
+	}
+	m.describe("counter", name, help, labels...)
+	return func(values ...string) { v.WithLabelValues(values...).Inc() }, nil
+}
+
 // States adds a number for each of a few states that is read when it is asked for: ingest runs by state.
 func (m *Metrics) States(name, help string, states []string, read func() map[string]float64) error {
-	desc := prometheus.NewDesc(namespace+"_"+name, help, []string{"state"}, nil)
-	if err := m.registry.Register(stateCollector{desc: desc, states: slices.Clone(states), read: read}); err != nil {
+	return m.numbers(name, help, "state", slices.Clone(states), read)
+}
+
+// Numbers adds a number for each value of a label, whichever there are when it is asked for: calls that wait by workflow.
+func (m *Metrics) Numbers(name, help, label string, read func() map[string]float64) error {
+	return m.numbers(name, help, label, nil, read)
+}
+
+func (m *Metrics) numbers(name, help, label string, states []string, read func() map[string]float64) error {
+	desc := prometheus.NewDesc(namespace+"_"+name, help, []string{label}, nil)
+	if err := m.registry.Register(stateCollector{desc: desc, states: states, read: read}); err != nil {
 		return err
 	}
-	m.describe("gauge", name, help, "state")
+	m.describe("gauge", name, help, label)
 	return nil
 }
 
@@ -201,8 +225,11 @@ type stateCollector struct {
 func (s stateCollector) Describe(out chan<- *prometheus.Desc) { out <- s.desc }
 
 func (s stateCollector) Collect(out chan<- prometheus.Metric) {
-	values := s.read()
-	for _, state := range s.states {
+	values, states := s.read(), s.states
+	if states == nil {
+		states = slices.Sorted(maps.Keys(values))
+	}
+	for _, state := range states {
 		out <- prometheus.MustNewConstMetric(s.desc, prometheus.GaugeValue, values[state], state)
 	}
 }

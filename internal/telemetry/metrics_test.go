@@ -22,7 +22,11 @@ func TestCallsAreCounted(t *testing.T) {
 	c := llm.Call{Surface: llm.ChatCompletions, Outcome: llm.OK, Workflow: "support", Model: "small", Duration: time.Second, FirstByte: time.Millisecond,
 		Usage: llm.Usage{Input: 10, CacheRead: 3, Output: 5}, Cost: 2_500_000, Priced: true}
 	m.Call(&c)
+	c.Attempts, c.Cache, c.Degraded, c.Waited = []llm.Attempt{{Deployment: "p/m", Outcome: llm.Failed}, {Deployment: "q/m", Outcome: llm.OK}}, "miss", "economy", 1500*time.Millisecond
 	m.Call(&c)
+	refused := llm.Call{Surface: llm.ChatCompletions, Outcome: llm.Failed, Workflow: "support", Model: "small", Decision: `{"rule":"budget"}`}
+	m.Call(&refused)
+	c.Attempts, c.Cache, c.Degraded, c.Waited = nil, "", "", 0
 	c.Model, c.Outcome, c.Cost, c.Priced = "never-heard-of", llm.Broken, 0, false
 	m.Call(&c)
 	if err := m.Gauge("journal_lag_records", "Records that wait.", func() float64 { return 7 }); err != nil {
@@ -41,6 +45,12 @@ func TestCallsAreCounted(t *testing.T) {
 		`airfield_unpriced_calls_total{model="other",workflow="support"} 1`,
 		`airfield_call_duration_seconds_count{model="small",surface="chat.completions"} 2`,
 		`airfield_call_first_byte_seconds_bucket{model="small",surface="chat.completions",le="0.005"} 2`,
+		`airfield_attempts_total{deployment="p/m",outcome="error"} 1`,
+		`airfield_attempts_total{deployment="q/m",outcome="ok"} 1`,
+		`airfield_cache_calls_total{result="miss",workflow="support"} 1`,
+		`airfield_degraded_calls_total{rung="economy",workflow="support"} 1`,
+		`airfield_call_wait_seconds_total{workflow="support"} 1.5`,
+		`airfield_refused_calls_total{rule="budget",workflow="support"} 1`,
 		"airfield_journal_lag_records 7",
 		`airfield_ingest_runs{state="dead"} 2`,
 		`airfield_ingest_runs{state="running"} 0`,
@@ -55,8 +65,8 @@ func TestCallsAreCounted(t *testing.T) {
 			t.Errorf("%v is described otherwise than it is served", d)
 		}
 	}
-	if n := len(m.Descriptions()); n != 8 {
-		t.Errorf("%d figures are described, not 8", n)
+	if n := len(m.Descriptions()); n != 13 {
+		t.Errorf("%d figures are described, not 13", n)
 	}
 	if strings.Contains(got, "never-heard-of") || strings.Contains(got, "odd") {
 		t.Error("a label that is not bounded")

@@ -16,7 +16,9 @@ import (
 	"airfield/internal/caller"
 	"airfield/internal/cost"
 	"airfield/internal/fault"
+	"airfield/internal/gateway"
 	"airfield/internal/ingest"
+	"airfield/internal/notify"
 	"airfield/internal/observe"
 )
 
@@ -27,6 +29,8 @@ type Door struct {
 	Ingest         *ingest.Pipeline
 	Calls          *observe.Store
 	Costs          *cost.Ledger
+	Gateway        *gateway.Gateway
+	Notify         *notify.Notifier
 	System         System
 	MaxUpload      int64
 	Version        string
