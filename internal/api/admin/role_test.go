@@ -39,6 +39,8 @@ var opens = map[string]string{
 	"GET /api/documents/{id}/proof":                         "OAW",
 	"GET /api/documents/{id}/versions":                      "OAVW",
 	"GET /api/keys":                                         "",
+	"GET /api/notify":                                       "OAV",
+	"GET /api/route":                                        "OAV",
 	"GET /api/sources":                                      "OAV",
 	"GET /api/status":                                       "OAV",
 	"GET /api/traces/{id}":                                  "OAV",
@@ -54,6 +56,7 @@ var opens = map[string]string{
 	"POST /api/keys":                                        "",
 	"POST /api/keys/{id}/revoke":                            "",
 	"POST /api/reload":                                      "O",
+	"POST /api/route/explain":                               "OAV",
 	"POST /api/versions":                                    "OAVW",
 }
 
@@ -61,6 +64,8 @@ var opens = map[string]string{
 var valid = map[string]struct{ query, body string }{
 	"GET /api/why":                           {query: "?document=doc_1"},
 	"POST /api/keys":                         {body: `{"name":"x","role":"viewer"}`},
+	"POST /api/route/explain":                "OAV",
+	"POST /api/route/explain":                {body: `{"request":{"model":"x"}}`},
 	"POST /api/versions":                     {body: `{"ids":["ver_1"]}`},
 	"POST /api/collections/{name}/documents": {query: "?name=a.txt", body: "text"},
 }
