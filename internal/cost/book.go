@@ -1,0 +1,127 @@
+package cost
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"airfield/internal/db"
+	"airfield/internal/id"
+)
+
+// verifyAfter is when a new account is summed once more: until then a process with an older configuration may have posted
+// calls without knowing of it.
+const verifyAfter = 2 * time.Minute
+
+// accountRow is an account in the database, locked by the transaction that reads it.
+type accountRow struct{ spent, wantedAt int64 }
+
+// lockAccount locks an account's row and reads it; where there is none it is made, with what the ledger says was spent in
+// its period. Lock accounts in the order of their names.
+func lockAccount(ctx context.Context, tx *db.Tx, r *rule, whose string, in span) (accountRow, error) {
+	name := r.account(whose)
+	read := func() (got accountRow, verify int64, err error) {
+		err = tx.QueryRow(ctx, "SELECT spent, wanted_at, verify_at FROM budget_accounts WHERE account = ? AND period = ?"+tx.ForUpdate(), name, in.start).Scan(&got.spent, &got.wantedAt, &verify)
+		return got, verify, err
+	}
+	now := time.Now().UnixMicro()
+	got, verify, err := read()
+	made := int64(0)
+	if db.IsNone(err) {
+		made, err = tx.Exec(ctx, "INSERT INTO budget_accounts (account, period, ends_at, scope, unit, spent, limit_amount, updated_at, verify_at) VALUES (?, ?, ?, ?, ?, 0, ?, ?, ?) ON CONFLICT DO NOTHING",
+			name, in.start, in.end, r.scope, r.unit, r.limit, now, now+verifyAfter.Microseconds())
+		if err == nil {
+			got, verify, err = read()
+		}
+	}
+	if err != nil {
+		return got, fmt.Errorf("lock the budget's account %s: %w", name, err)
+	}
+	if made == 1 {
+		verify = now + verifyAfter.Microseconds()
+	} else if verify > 0 && verify <= now {
+		made, verify = 1, 0
+	}
+	if made == 1 {
+		if got.spent, err = sumLedger(ctx, tx, r, whose, in); err != nil {
+			return got, err
+		}
+		if _, err := tx.Exec(ctx, "UPDATE budget_accounts SET spent = ?, verify_at = ? WHERE account = ? AND period = ?", got.spent, verify, name, in.start); err != nil {
+			return got, fmt.Errorf("sum the budget's account %s: %w", name, err)
+		}
+	}
+	return got, nil
+}
+
+// sumLedger is what an account's period has in the ledger. The caller has locked the account: those who post to it add to
+// its row after they have written to the ledger, so that an entry is either in this sum or added to it later.
+func sumLedger(ctx context.Context, q db.Querier, r *rule, whose string, in span) (sum int64, err error) {
+	amount := "nanos_usd"
+	if r.unit == unitTokens {
+		amount = "tokens"
+	}
+	of, args := scopeColumns[r.scope]+" = ?", []any{whose}
+	switch {
+	case r.scope == "key" && r.of != "":
+		of, args = "key_id IN (SELECT id FROM keys WHERE name = ? UNION SELECT ?)", append(args, whose)
+	case r.scope == "user":
+		of += " AND user_id <> ''" // for the index
+	}
+	of += " AND kind <> 'lost' AND at >= ? AND at < ?"
+	args = append(args, in.start, in.end)
+	if r.scope == "environment" || r.scope == "business_unit" {
+		// There is no index by these, but the ids of calls sort by time.
+		slack := time.Hour.Microseconds()
+		of += " AND id >= ? AND id < ?"
+		args = append(args, idAt(in.start-slack), idAt(in.end+slack))
+	}
+	sumOf := "(SELECT CAST(COALESCE(SUM(" + amount + "), 0) AS BIGINT) FROM ledger WHERE "
+	query := "SELECT " + sumOf + of + ") + " + sumOf + "kind = 'lost' AND at >= ? AND at < ? AND deployment = ?)"
+	args = append(args, in.start, in.end, r.account(whose))
+	if err = q.QueryRow(ctx, query, args...).Scan(&sum); err != nil {
+		return 0, fmt.Errorf("sum the ledger for the budget %s of %s: %w", r.name, whose, err)
+	}
+	return sum, nil
+}
+
+// scopeColumns are the ledger's.
+var scopeColumns = map[string]string{"environment": "environment", "business_unit": "business_unit", "workflow": "workflow", "key": "key_id", "user": "user_id"}
+
+// idAt sorts before the ids of the calls that begin from a moment on.
+func idAt(micros int64) string {
+	text := id.At("call", time.UnixMicro(micros))
+	return text[:len("call_")+10]
+}
+
+// readLeases reads who holds money of an account: this process, and the sum of the others.
+func readLeases(ctx context.Context, q db.Querier, account string, start int64, lease string) (s seen, err error) {
+	rows, err := q.Query(ctx, "SELECT lease, amount, posted, version FROM budget_leases WHERE account = ? AND period = ?", account, start)
+	if err != nil {
+		return s, fmt.Errorf("read the leases of %s: %w", account, err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var whose string
+		var amount, posted, version int64
+		if err := rows.Scan(&whose, &amount, &posted, &version); err != nil {
+			return s, fmt.Errorf("read the leases of %s: %w", account, err)
+		}
+		if whose == lease {
+			s.lease, s.amount, s.posted, s.version = true, amount, posted, version
+		} else {
+			s.others += amount
+		}
+	}
+	return s, rows.Err()
+}
+
+// writeLease writes what this process holds of an account.
+func writeLease(ctx context.Context, tx *db.Tx, account string, start int64, lease string, s seen) error {
+	_, err := tx.Exec(ctx, `INSERT INTO budget_leases (account, period, lease, amount, posted, version, seen_at) VALUES (?, ?, ?, ?, ?, ?, ?)
+		ON CONFLICT (account, period, lease) DO UPDATE SET amount = excluded.amount, version = excluded.version, seen_at = excluded.seen_at`,
+		account, start, lease, s.amount, s.posted, s.version, time.Now().UnixMicro())
+	if err != nil {
+		return fmt.Errorf("write the lease of %s: %w", account, err)
+	}
+	return nil
+}

@@ -1,0 +1,346 @@
+package cost
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"airfield/internal/fault"
+	"airfield/internal/llm"
+)
+
+const inlineAccounts = 4 // of a call, that take no memory of their own
+
+// Hold is money held for a call in flight, in every budget it falls under. It is settled or cancelled exactly once; what
+// comes after that does nothing. One goroutine uses it at a time.
+type Hold struct {
+	budgets *Budgets
+	parts   []part
+	refs    []llm.Hold
+	asked   Amount
+	done    bool
+
+	partRoom [inlineAccounts]part
+	refRoom  [inlineAccounts]llm.Hold
+}
+
+// part is what is held in one account; nothing is held of a soft budget.
+type part struct {
+	account *account
+	hard    bool
+	bound   int64
+}
+
+// nothing is the hold of a call that falls under no budget.
+var nothing = &Hold{}
+
+// Lease names this process's leases, from which the money is; empty where no budget applies. The call's row must carry it.
+func (h *Hold) Lease() string {
+	if len(h.parts) == 0 {
+		return ""
+	}
+	return h.budgets.lease
+}
+
+// Accounts names the accounts that money is held of; the call's row must carry them from its admission on.
+func (h *Hold) Accounts() []llm.Hold { return h.refs }
+
+// Raise holds more for the call, or less: most is its new bound as a whole. It is all or nothing and does not wait.
+func (h *Hold) Raise(most Amount) error {
+	if len(h.parts) == 0 {
+		return nil
+	}
+	b, now := h.budgets, h.budgets.micros()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if h.done {
+		return fault.New(fault.Internal, "hold_settled", "the call's hold was settled before")
+	}
+	for i := range h.parts {
+		p := &h.parts[i]
+		if more := most.in(p.account.rule.unit) - p.bound; p.hard && more > 0 && !p.account.fits(more) {
+			b.askFor(p.account, now)
+			return b.refusal(p.account, most.in(p.account.rule.unit), 0, "")
+		}
+	}
+	h.asked = most
+	for i := range h.parts {
+		if p := &h.parts[i]; p.hard {
+			more := most.in(p.account.rule.unit) - p.bound
+			p.account.held, p.bound = p.account.held+more, p.bound+more
+			b.after(p.account, now)
+		}
+	}
+	return nil
+}
+
+// Settle books what the call used, and frees the rest. The log's row of the call must say the same.
+func (h *Hold) Settle(used Amount) { h.end(used, true) }
+
+// Cancel frees everything: the call used nothing.
+func (h *Hold) Cancel() { h.end(Amount{}, false) }
+
+func (h *Hold) end(used Amount, settled bool) {
+	if len(h.parts) == 0 {
+		return
+	}
+	b, now := h.budgets, h.budgets.micros()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if h.done {
+		return
+	}
+	h.done = true
+	for i := range h.parts {
+		p := &h.parts[i]
+		a := p.account
+		a.held -= p.bound
+		a.flying--
+		n := used.in(a.rule.unit)
+		a.consumed += n
+		a.used = now
+		if settled {
+			a.settled(n)
+		}
+	}
+	for i := range h.parts {
+		b.after(h.parts[i].account, now)
+	}
+}
+
+// Reserve holds the most that a call can cost in every budget it falls under, or waits until it can, as long as ctx
+// allows and there is hope. A budget that is used up is a fault of kind Limited; a database that is away when leased money
+// is used up, one of kind Unavailable.
+func (b *Budgets) Reserve(ctx context.Context, s llm.Spender, at time.Time, most Amount) (*Hold, error) {
+	now := b.micros()
+	b.mu.Lock()
+	h := b.newHold(&s, at.UnixMicro(), most, now)
+	if h == nothing {
+		b.mu.Unlock()
+		return nothing, nil
+	}
+	short := b.take(h, 0, now)
+	if short == nil {
+		b.mu.Unlock()
+		return h, nil
+	}
+	need := most.in(short.rule.unit)
+	switch {
+	case short.hopeless(need):
+		err := b.refusal(short, need, 0, "")
+		b.mu.Unlock()
+		return nil, err
+	case len(short.queue) >= maxWaiting:
+		err := b.refusal(short, need, 0, "many calls wait for it already")
+		b.mu.Unlock()
+		return nil, err
+	case b.failingSince > 0 && now-b.failingSince > awayAfter.Microseconds() && b.away(short, now) != errStay:
+		b.askFor(short, now)
+		err := b.unavailable(short)
+		b.mu.Unlock()
+		return nil, err
+	}
+	b.sequence++
+	w := &waiter{hold: h, sequence: b.sequence, since: now, done: make(chan error, 1)}
+	b.enqueue(w, short, now)
+	b.mu.Unlock()
+	return b.wait(ctx, w)
+}
+
+// newHold needs mu. The accounts of the spender are found or made.
+func (b *Budgets) newHold(s *llm.Spender, at int64, most Amount, now int64) *Hold {
+	var h *Hold
+	b.plan.Load().match(s, func(r *rule, whose string) {
+		if h == nil {
+			h = &Hold{budgets: b, asked: most}
+			h.parts, h.refs = h.partRoom[:0], h.refRoom[:0]
+		}
+		a := b.account(r, whose, r.period(at))
+		a.used = now
+		p := part{account: a, hard: r.hard}
+		if r.hard {
+			p.bound = most.in(r.unit)
+			a.bound = p.bound
+			h.refs = append(h.refs, llm.Hold{Account: a.name, Period: time.UnixMicro(a.span.start).UTC()})
+		}
+		h.parts = append(h.parts, p)
+	})
+	if h == nil {
+		return nothing
+	}
+	return h
+}
+
+// take holds the money if every account has it; otherwise it says which has not. Nobody overtakes those who wait longer:
+// sequence is the place of one who waits, 0 is new. It needs mu.
+func (b *Budgets) take(h *Hold, sequence uint64, now int64) (short *account) {
+	for i := range h.parts {
+		p := &h.parts[i]
+		if !p.hard || p.bound == 0 {
+			continue
+		}
+		if q := p.account.queue; len(q) > 0 && (sequence == 0 || q[0].sequence < sequence) {
+			return p.account
+		}
+		if !p.account.fits(p.bound) {
+			return p.account
+		}
+	}
+	for i := range h.parts {
+		a := h.parts[i].account
+		a.held += h.parts[i].bound
+		a.flying++
+		if a.low(now) {
+			b.askFor(a, now)
+		}
+	}
+	return nil
+}
+
+const (
+	maxWaiting  = 2048             // for one account, in one process
+	longestWait = 30 * time.Second // where the caller has no deadline
+	awayAfter   = 2 * time.Second  // without an answer from the database
+)
+
+// waiter is a call that waits for money of one account.
+type waiter struct {
+	hold     *Hold
+	at       *account // whose queue it is in
+	sequence uint64
+	since    int64
+	done     chan error
+}
+
+func (w *waiter) need() int64 { return w.hold.asked.in(w.at.rule.unit) }
+
+// enqueue needs mu.
+func (b *Budgets) enqueue(w *waiter, a *account, now int64) {
+	w.at = a
+	place, _ := slices.BinarySearchFunc(a.queue, w.sequence, func(x *waiter, sequence uint64) int {
+		if x.sequence < sequence {
+			return -1
+		}
+		return 1
+	})
+	a.queue = slices.Insert(a.queue, place, w)
+	b.askFor(a, now)
+}
+
+// wait returns when the waiter got its money, or there is no hope, or the time is up.
+func (b *Budgets) wait(ctx context.Context, w *waiter) (*Hold, error) {
+	limit := time.NewTimer(longestWait)
+	defer limit.Stop()
+	look := time.NewTimer(awayAfter)
+	defer look.Stop()
+	for {
+		select {
+		case err := <-w.done:
+			if err != nil {
+				return nil, err
+			}
+			return w.hold, nil
+		case <-look.C:
+			if err := b.leave(w, b.away); err != errStay {
+				return w.left(err)
+			}
+			look.Reset(awayAfter / 4)
+		case <-limit.C:
+			return w.left(b.leave(w, b.late(w)))
+		case <-ctx.Done():
+			if !errors.Is(ctx.Err(), context.DeadlineExceeded) {
+				return w.left(b.leave(w, func(*account, int64) error { return context.Cause(ctx) }))
+			}
+			return w.left(b.leave(w, b.late(w)))
+		}
+	}
+}
+
+// left is what a waiter that leaves goes with: in the same moment it may have been given its money.
+func (w *waiter) left(err error) (*Hold, error) {
+	if err == nil {
+		return w.hold, nil
+	}
+	return nil, err
+}
+
+var errStay = errors.New("wait on")
+
+// leave takes a waiter out of its queue with the error that why returns; an error or a hold that it was given before
+// goes first.
+func (b *Budgets) leave(w *waiter, why func(a *account, now int64) error) error {
+	now := b.micros()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	select {
+	case err := <-w.done:
+		return err
+	default:
+	}
+	err := why(w.at, now)
+	if err == errStay {
+		return err
+	}
+	a := w.at
+	if i := slices.Index(a.queue, w); i >= 0 {
+		a.queue = slices.Delete(a.queue, i, i+1)
+	}
+	b.after(a, now)
+	return err
+}
+
+// late is the refusal of one whose time is up.
+func (b *Budgets) late(w *waiter) func(a *account, now int64) error {
+	return func(a *account, now int64) error {
+		if err := b.away(a, now); err != errStay {
+			return err
+		}
+		return b.refusal(a, w.need(), now-w.since, "")
+	}
+}
+
+// away is the error of one who waits for a database that does not answer.
+func (b *Budgets) away(a *account, now int64) error {
+	if a.known && a.seen >= now-awayAfter.Microseconds() {
+		return errStay
+	}
+	return b.unavailable(a)
+}
+
+// after looks at an account whose free money may have changed: who waits may get it, and it may be time to ask for more.
+// It needs mu.
+func (b *Budgets) after(a *account, now int64) {
+	if len(a.queue) > 0 {
+		b.serve(a, now)
+	} else if a.low(now) {
+		b.askFor(a, now)
+	}
+}
+
+// serve gives money to those who wait for an account, in their order, and sends away those who wait in vain.
+func (b *Budgets) serve(a *account, now int64) {
+	for len(a.queue) > 0 {
+		w := a.queue[0]
+		short := b.take(w.hold, w.sequence, now)
+		if short == a {
+			break
+		}
+		a.queue = slices.Delete(a.queue, 0, 1)
+		if short == nil {
+			w.done <- nil
+			continue
+		}
+		b.enqueue(w, short, now)
+	}
+	a.queue = slices.DeleteFunc(a.queue, func(w *waiter) bool {
+		if !a.hopeless(w.need()) {
+			return false
+		}
+		w.done <- b.refusal(a, w.need(), now-w.since, "")
+		return true
+	})
+	if len(a.queue) > 0 {
+		b.askFor(a, now)
+	}
+}
