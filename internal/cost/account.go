@@ -22,6 +22,7 @@ type account struct {
 	granted, posted, version int64
 
 	moving   int64 // of granted, offered back in a transaction whose end is not known
+	doubt    bool  // there was such a transaction, with or without
 	held     int64 // for calls in flight
 	consumed int64 // by calls that have ended, in all
 	loose    int64 // of it, posted without a lease: while the budget was soft
@@ -85,7 +86,7 @@ func (a *account) hopeless(need int64) bool { return need > a.rule.limit-a.spent
 func (a *account) heldNow() int64 { return max(0, min(a.held+a.others, a.rule.limit-a.spentKnown())) }
 
 func (a *account) idle() bool {
-	return a.held == 0 && a.flying == 0 && len(a.queue) == 0 && a.unposted() == 0 && !a.ask.busy && !a.ask.wanted
+	return a.held == 0 && a.flying == 0 && len(a.queue) == 0 && a.unposted() == 0 && !a.ask.busy && !a.ask.wanted && !a.doubt
 }
 
 // learn takes over what a row of the database says of this process's lease, unless something newer is known.

@@ -14,14 +14,17 @@ import (
 const verifyAfter = 2 * time.Minute
 
 // accountRow is an account in the database, locked by the transaction that reads it.
-type accountRow struct{ spent, wantedAt int64 }
+type accountRow struct {
+	spent, wantedAt int64
+	wantedBy        string
+}
 
 // lockAccount locks an account's row and reads it; where there is none it is made, with what the ledger says was spent in
 // its period. Lock accounts in the order of their names.
 func lockAccount(ctx context.Context, tx *db.Tx, r *rule, whose string, in span) (accountRow, error) {
 	name := r.account(whose)
 	read := func() (got accountRow, verify int64, err error) {
-		err = tx.QueryRow(ctx, "SELECT spent, wanted_at, verify_at FROM budget_accounts WHERE account = ? AND period = ?"+tx.ForUpdate(), name, in.start).Scan(&got.spent, &got.wantedAt, &verify)
+		err = tx.QueryRow(ctx, "SELECT spent, wanted_at, wanted_by, verify_at FROM budget_accounts WHERE account = ? AND period = ?"+tx.ForUpdate(), name, in.start).Scan(&got.spent, &got.wantedAt, &got.wantedBy, &verify)
 		return got, verify, err
 	}
 	now := time.Now().UnixMicro()

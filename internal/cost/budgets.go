@@ -21,6 +21,7 @@ type Budgets struct {
 	tell  func(BudgetAlert)
 	log   *slog.Logger
 	born  time.Time
+	inTx  func(context.Context, func(*db.Tx) error) error // of db; tests break it
 
 	plan atomic.Pointer[plan]
 
@@ -72,7 +73,7 @@ func journalOf(lease string) string {
 // is told of thresholds that are crossed, once each, and must not block for long.
 func NewBudgets(config map[string]BudgetConfig, database *db.DB, lease string, alert func(BudgetAlert), log *slog.Logger) *Budgets {
 	b := &Budgets{
-		db: database, lease: lease, tell: alert, log: log.With("part", "budgets"), born: time.Now(),
+		db: database, lease: lease, tell: alert, log: log.With("part", "budgets"), born: time.Now(), inTx: database.Tx,
 		families: map[string]*family{}, accounts: map[key]*account{}, byName: map[place]*account{}, wake: make(chan struct{}, 1), names: map[string]string{}, told: map[toldKey]bool{}, pollNow: make(chan struct{}, 1),
 	}
 	b.ctx, b.stop = context.WithCancel(context.Background())

@@ -105,7 +105,11 @@ func (h *Hold) end(used Amount, settled bool) {
 		}
 	}
 	for i := range h.parts {
-		b.after(h.parts[i].account, now)
+		a := h.parts[i].account
+		b.after(a, now)
+		if len(a.queue) > 0 {
+			b.hurry(a, now+retryFreed.Microseconds())
+		}
 	}
 }
 

@@ -14,14 +14,15 @@ const (
 	askTime    = 2 * time.Second        // for one transaction
 	askAtOnce  = 64                     // accounts in one
 	retryFirst = 25 * time.Millisecond  // after an account had not enough
-	retryLast  = 200 * time.Millisecond // and when that goes on
+	retryLast  = 100 * time.Millisecond // and when that goes on
+	retryFreed = 5 * time.Millisecond   // when calls of this process have freed some since
 	aheadPause = 50 * time.Millisecond  // between two questions ahead of need
 	wantedFor  = 5 * time.Second        // that an account counts as wanted
 )
 
 // askFor has the database asked for an account: for those who wait, or ahead of need, or to give back. It needs mu.
 func (b *Budgets) askFor(a *account, now int64) {
-	if a.ask.wanted || b.ctx.Err() != nil || !a.rule.hard && a.granted == 0 {
+	if a.ask.wanted || b.ctx.Err() != nil || !a.rule.hard && a.granted == 0 && !a.doubt {
 		return
 	}
 	a.ask.wanted = true
@@ -128,7 +129,7 @@ func (b *Budgets) request(a *account) *request {
 func (b *Budgets) touch(ctx context.Context, batch []*request) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, askTime, errors.New("the database took too long to lease money"))
 	defer cancel()
-	err := b.db.Tx(ctx, func(tx *db.Tx) error {
+	err := b.inTx(ctx, func(tx *db.Tx) error {
 		for _, q := range batch {
 			if err := q.ask(ctx, tx, b.lease); err != nil {
 				return err
@@ -170,36 +171,40 @@ func (q *request) ask(ctx context.Context, tx *db.Tx, lease string) error {
 		keep = max(0, q.used-s.posted)
 	}
 	wall := time.Now().UnixMicro()
-	wanted := account.wantedAt > wall-wantedFor.Microseconds()
+	recent := account.wantedAt > wall-wantedFor.Microseconds()
+	wanted := recent && account.wantedBy != lease
 	available := max(0, r.limit-account.spent-s.others-keep)
-	take := int64(0)
-	q.served = 0
-	for sum := -q.free; q.served < len(q.needs); q.served++ {
-		if sum += q.needs[q.served]; sum > available {
+	take, left := int64(0), q.free
+	for q.served = 0; q.served < len(q.needs); q.served++ {
+		more := max(0, q.needs[q.served]-left)
+		if take+more > available {
 			break
 		}
-		take = max(0, sum)
+		take, left = take+more, left+more-q.needs[q.served]
 	}
 	starved := q.served < len(q.needs)
-	extra := int64(0)
-	if !starved && !wanted {
-		left := q.free + take
-		for _, n := range q.needs {
-			left -= n
-		}
-		extra = max(0, min(q.want-left, (available-take)/portionOf))
+	switch {
+	case wanted:
+	case starved:
+		take = available // nobody else wants what is left, and calls in flight may free the rest
+	default:
+		take += max(0, min(q.want-left, (available-take)/portionOf))
 	}
-	if starved || account.wantedAt > 0 && !wanted {
-		account.wantedAt = 0
+	if starved || account.wantedAt > 0 && !recent {
+		account.wantedAt, account.wantedBy = 0, ""
 		if starved {
-			account.wantedAt = wall
+			account.wantedAt, account.wantedBy = wall, lease
 		}
-		if _, err := tx.Exec(ctx, "UPDATE budget_accounts SET wanted_at = ?, limit_amount = ?, updated_at = ? WHERE account = ? AND period = ?", account.wantedAt, r.limit, wall, a.name, a.span.start); err != nil {
+		if _, err := tx.Exec(ctx, "UPDATE budget_accounts SET wanted_at = ?, wanted_by = ?, limit_amount = ?, updated_at = ? WHERE account = ? AND period = ?",
+			account.wantedAt, account.wantedBy, r.limit, wall, a.name, a.span.start); err != nil {
 			return err
 		}
 	}
-	s.spent, s.wantedAt = account.spent, account.wantedAt
-	if amount := keep + take + extra; !s.lease || amount != s.amount {
+	s.spent, s.wantedAt = account.spent, 0
+	if wanted {
+		s.wantedAt = account.wantedAt
+	}
+	if amount := keep + take; !s.lease || amount != s.amount {
 		s.amount, s.version, s.lease = amount, max(s.version, q.version)+1, true
 		if err := writeLease(ctx, tx, a.name, a.span.start, lease, s); err != nil {
 			return err
@@ -215,6 +220,7 @@ func (b *Budgets) granted(q *request, now int64) {
 	if q.pool {
 		a.moving = 0
 	}
+	a.doubt = false
 	a.rate.update(now, a.consumed)
 	a.learn(q.seen, now)
 	starved := q.served < len(q.needs)
@@ -238,6 +244,17 @@ func (b *Budgets) granted(q *request, now int64) {
 	b.yield(a, now)
 }
 
+// hurry has an account asked about sooner, since something has changed. It needs mu.
+func (b *Budgets) hurry(a *account, at int64) {
+	if a.ask.retry > at {
+		a.ask.retry = at
+		select {
+		case b.wake <- struct{}{}:
+		default:
+		}
+	}
+}
+
 // yield gives back what is idle of an account that another process could not get enough of. It needs mu.
 func (b *Budgets) yield(a *account, now int64) {
 	if len(a.queue) == 0 && a.free() > 0 && a.wantedAt > time.Now().Add(-wantedFor).UnixMicro() {
@@ -246,15 +263,15 @@ func (b *Budgets) yield(a *account, now int64) {
 	}
 }
 
-// refused needs mu. The database did not answer: what was offered back stays aside until it says what it knows.
+// refused needs mu. The database did not answer, and may have done it: what was offered back stays aside, and it is asked
+// again until it says what it knows.
 func (b *Budgets) refused(q *request, now int64) {
 	a := q.account
 	a.ask.pause = max(100_000, min(2*a.ask.pause, 1_000_000))
 	a.ask.retry, a.ask.ahead = now+a.ask.pause, now+a.ask.pause
-	if len(a.queue) > 0 || a.moving > 0 {
-		a.ask.give = a.ask.give || len(a.queue) == 0
-		b.askFor(a, now)
-	}
+	a.doubt = true
+	a.ask.give = a.ask.give || len(a.queue) == 0
+	b.askFor(a, now)
 }
 
 // answered needs mu. It notes whether the database answers.

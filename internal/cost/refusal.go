@@ -1,6 +1,7 @@
 package cost
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -63,7 +64,7 @@ func (b *Budgets) refusal(a *account, asked, waited int64, why string) error {
 func (b *Budgets) unavailable(a *account) error {
 	cause := b.failing
 	if cause == nil {
-		cause = fmt.Errorf("no answer within %s", awayAfter)
+		cause = errors.New("it did not answer in time")
 	}
 	f := fault.New(fault.Unavailable, "budget_unavailable", "budget %s of %s %s: what was leased of it is used up, and the database does not answer: %w", a.rule.name, scopeText(a.rule.scope), a.whose, cause).
 		Hinted("calls go on when the database is back; airfield status says how it is")

@@ -85,7 +85,7 @@ func (b *Budgets) lookForWanted(ctx context.Context) error {
 	if !idle {
 		return nil
 	}
-	rows, err := b.db.Query(ctx, "SELECT account, period, wanted_at FROM budget_accounts WHERE wanted_at > ?", time.Now().Add(-wantedFor).UnixMicro())
+	rows, err := b.db.Query(ctx, "SELECT account, period, wanted_at FROM budget_accounts WHERE wanted_at > ? AND wanted_by <> ?", time.Now().Add(-wantedFor).UnixMicro(), b.lease)
 	if err != nil {
 		return err
 	}
@@ -147,8 +147,8 @@ func (b *Budgets) poll(ctx context.Context) error {
 
 // read reads accounts with this process's leases, as of one moment.
 func (b *Budgets) read(ctx context.Context, names []string) (map[place]seen, error) {
-	args := append([]any{b.lease, b.lease}, db.Args(names)...)
-	rows, err := b.db.Query(ctx, `SELECT a.account, a.period, a.spent, a.wanted_at,
+	args := append([]any{b.lease, b.lease, b.lease}, db.Args(names)...)
+	rows, err := b.db.Query(ctx, `SELECT a.account, a.period, a.spent, CASE WHEN a.wanted_by = ? THEN 0 ELSE a.wanted_at END,
 		CAST(COALESCE((SELECT SUM(o.amount) FROM budget_leases o WHERE o.account = a.account AND o.period = a.period AND o.lease <> ?), 0) AS BIGINT),
 		COALESCE(m.version, 0), COALESCE(m.amount, 0), COALESCE(m.posted, 0)
 		FROM budget_accounts a LEFT JOIN budget_leases m ON m.account = a.account AND m.period = a.period AND m.lease = ?
@@ -304,7 +304,7 @@ func (b *Budgets) Close() error {
 	var batch []*request
 	for _, a := range b.accounts {
 		a.ask.wanted = false
-		if a.granted != 0 || a.moving != 0 {
+		if a.granted != 0 || a.moving != 0 || a.doubt {
 			a.ask.pool, a.ask.give = true, true
 			batch = append(batch, b.request(a))
 		}

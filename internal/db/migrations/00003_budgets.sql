@@ -13,6 +13,7 @@ CREATE TABLE budget_accounts (
     limit_amount BIGINT NOT NULL,            -- as last seen in a configuration
     updated_at   BIGINT NOT NULL,
     wanted_at    BIGINT NOT NULL DEFAULT 0,  -- when a process last could not get what its calls needed
+    wanted_by    TEXT NOT NULL DEFAULT '',   -- its lease
     verify_at    BIGINT NOT NULL DEFAULT 0,  -- from when on spent is to be summed anew at the next touch
     PRIMARY KEY (account, period)
 );
