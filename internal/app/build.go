@@ -45,6 +45,7 @@ type parts struct {
 	metrics  *telemetry.Metrics
 	prices   *cost.Prices
 	ledger   *cost.Ledger
+	budgets  *cost.Budgets
 	drain    *observe.Drain
 	store    *observe.Store
 	redis    *redis.Client // nil where none is configured
@@ -110,9 +111,18 @@ func build(ctx context.Context, c *config.Config, log *slog.Logger) (p *parts, e
 		return p, err
 	}
 	p.ledger = cost.NewLedger(p.db)
+	lease := cost.LeaseID(p.journal.ID(), time.Now().UnixMicro())
+	p.budgets = cost.NewBudgets(c.Budgets, p.db, lease, func(a cost.BudgetAlert) {
+		log.Warn("budget", "alert", a.Text, "budget", a.Budget, "of", a.Of, "percent", a.Percent)
+	}, log)
+	p.opened("budgets", p.budgets.Close)
 	p.metrics = telemetry.NewMetrics()
 	recorder := observe.NewRecorder(p.journal, p.metrics, log)
-	p.drain = observe.NewDrain(p.db, p.journal, c.Observe, estimator{p.prices}, log, p.ledger)
+	p.drain = observe.NewDrain(p.db, p.journal, c.Observe, estimator{p.prices}, log, p.ledger, p.budgets)
+	p.drain.OnSettled(func(ctx context.Context) error {
+		_, err := p.budgets.ReleaseDead(ctx, p.journal.ID(), lease)
+		return err
+	})
 	p.store = observe.NewStore(p.db)
 	tracer := telemetry.NewTracer(recorder)
 

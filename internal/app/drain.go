@@ -26,5 +26,12 @@ func DrainJournal(ctx context.Context, c *config.Config, dir string, logTo io.Wr
 	if err != nil {
 		return observe.Drained{}, err
 	}
-	return observe.DrainDir(ctx, database, dir, c.Observe, estimator{prices}, log, cost.NewLedger(database))
+	budgets := cost.NewBudgets(c.Budgets, database, "", nil, log) // its alerts are told by a server
+	defer budgets.Close()
+	drained, err := observe.DrainDir(ctx, database, dir, c.Observe, estimator{prices}, log, cost.NewLedger(database), budgets)
+	if err != nil || drained.Journal == "" {
+		return drained, err
+	}
+	_, err = budgets.ReleaseDead(ctx, drained.Journal, "")
+	return drained, err
 }

@@ -86,6 +86,7 @@ func (s *server) Reload(ctx context.Context) ([]string, error) {
 		s.log.Error("the channels of notify were not taken over", "error", err)
 	}
 	s.parts.keys.SetWorkflows(workflows(next))
+	s.parts.budgets.Reload(next.Budgets)
 	s.parts.metrics.SetModels(s.parts.modelNames())
 	s.config.Store(next)
 	changes := make([]string, len(differences))

@@ -148,6 +148,13 @@ func (e *environment) callDetail(c admin.Call) {
 	if c.Error != "" {
 		line("error", "%s: %s", c.ErrorKind, c.Error)
 	}
+	if d := c.Decision; d != nil {
+		line("decided by", "%s %s", d.Rule, d.Name)
+		line("because", "%s", d.Reason)
+	}
+	if c.WaitedMS > 0 {
+		line("waited", "%s", brief(time.Duration(c.WaitedMS*1e6)))
+	}
 	line("workflow", "%s", strings.TrimSuffix(c.Workflow+" · "+c.BusinessUnit, " · "))
 	line("key", "%s", c.KeyID)
 	line("user", "%s", c.User)

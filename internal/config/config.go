@@ -16,6 +16,7 @@ import (
 	"airfield/internal/bucket"
 	"airfield/internal/cache"
 	"airfield/internal/caller"
+	"airfield/internal/cost"
 	"airfield/internal/db"
 	"airfield/internal/gateway"
 	"airfield/internal/ingest"
@@ -31,26 +32,27 @@ import (
 
 // Config is airfield.yaml.
 type Config struct {
-	Environment   string                  `yaml:"environment" json:"environment" doc:"The name of this deployment: dev, staging, prod."`
-	Data          string                  `yaml:"data" json:"data" doc:"The folder for everything that is kept locally, relative to this file."`
-	Server        Server                  `yaml:"server" json:"server" doc:"The listener."`
-	Log           telemetry.Config        `yaml:"log" json:"log" doc:"Airfield's own log, on standard error."`
-	Database      db.Config               `yaml:"database" json:"database" doc:"Where state is kept; by default SQLite in the data folder."`
-	Bucket        bucket.Config           `yaml:"bucket" json:"bucket" doc:"Where document bytes are kept; by default the data folder."`
-	Journal       journal.Config          `yaml:"journal" json:"journal" doc:"The gateway's append-only file of calls."`
-	Jobs          jobs.Config             `yaml:"jobs" json:"jobs" doc:"The queue of durable work."`
-	Extract       extract.Config          `yaml:"extract" json:"extract" doc:"Reading files, in processes of their own."`
-	Ingest        ingest.Config           `yaml:"ingest" json:"ingest" doc:"The way of documents through their steps."`
-	Access        access.Config           `yaml:"access" json:"access" doc:"Keys."`
-	Observe       observe.Config          `yaml:"observe" json:"observe" doc:"The call log, traces and how long they are kept."`
-	Retrieve      retrieve.Config         `yaml:"retrieve" json:"retrieve" doc:"Search and answers."`
-	Redis         redis.Config            `yaml:"redis" json:"redis" doc:"Limits and cached answers that several processes share; without it each has its own."`
-	Cache         cache.Config            `yaml:"cache" json:"cache" doc:"Answers that are given again; which workflows use it is theirs to say."`
-	Notify        notify.Config           `yaml:"notify" json:"notify" doc:"Whom to tell of what needs people: budgets, deployments that fail, workflows served by a lower rung."`
-	Gateway       gateway.Config          `yaml:",inline"`
-	BusinessUnits map[string]BusinessUnit `yaml:"business_units" json:"business_units" doc:"Who pays, by name."`
-	Workflows     map[string]Workflow     `yaml:"workflows" json:"workflows" doc:"The AI workloads that make calls and read collections, by name."`
-	Collections   map[string]Collection   `yaml:"collections" json:"collections" doc:"Documents with one schema, chunking and embedding, by name."`
+	Environment   string                       `yaml:"environment" json:"environment" doc:"The name of this deployment: dev, staging, prod."`
+	Data          string                       `yaml:"data" json:"data" doc:"The folder for everything that is kept locally, relative to this file."`
+	Server        Server                       `yaml:"server" json:"server" doc:"The listener."`
+	Log           telemetry.Config             `yaml:"log" json:"log" doc:"Airfield's own log, on standard error."`
+	Database      db.Config                    `yaml:"database" json:"database" doc:"Where state is kept; by default SQLite in the data folder."`
+	Bucket        bucket.Config                `yaml:"bucket" json:"bucket" doc:"Where document bytes are kept; by default the data folder."`
+	Journal       journal.Config               `yaml:"journal" json:"journal" doc:"The gateway's append-only file of calls."`
+	Jobs          jobs.Config                  `yaml:"jobs" json:"jobs" doc:"The queue of durable work."`
+	Extract       extract.Config               `yaml:"extract" json:"extract" doc:"Reading files, in processes of their own."`
+	Ingest        ingest.Config                `yaml:"ingest" json:"ingest" doc:"The way of documents through their steps."`
+	Access        access.Config                `yaml:"access" json:"access" doc:"Keys."`
+	Observe       observe.Config               `yaml:"observe" json:"observe" doc:"The call log, traces and how long they are kept."`
+	Retrieve      retrieve.Config              `yaml:"retrieve" json:"retrieve" doc:"Search and answers."`
+	Redis         redis.Config                 `yaml:"redis" json:"redis" doc:"Limits and cached answers that several processes share; without it each has its own."`
+	Cache         cache.Config                 `yaml:"cache" json:"cache" doc:"Answers that are given again; which workflows use it is theirs to say."`
+	Notify        notify.Config                `yaml:"notify" json:"notify" doc:"Whom to tell of what needs people: budgets, deployments that fail, workflows served by a lower rung."`
+	Gateway       gateway.Config               `yaml:",inline"`
+	BusinessUnits map[string]BusinessUnit      `yaml:"business_units" json:"business_units" doc:"Who pays, by name."`
+	Workflows     map[string]Workflow          `yaml:"workflows" json:"workflows" doc:"The AI workloads that make calls and read collections, by name."`
+	Collections   map[string]Collection        `yaml:"collections" json:"collections" doc:"Documents with one schema, chunking and embedding, by name."`
+	Budgets       map[string]cost.BudgetConfig `yaml:"budgets" json:"budgets" doc:"What may be spent, by a name of your choice."`
 }
 
 // Server is the listener's part.
@@ -257,8 +259,43 @@ func (c *Config) checkNames() (warnings []string, errs []error) {
 			}
 		}
 	}
+	w, wrong := c.checkBudgets()
+	return append(warnings, w...), append(errs, wrong...)
+}
+
+// checkBudgets asks each budget, and looks up whose it is.
+func (c *Config) checkBudgets() (warnings []string, errs []error) {
+	for _, name := range slices.Sorted(maps.Keys(c.Budgets)) {
+		b, where := c.Budgets[name], "budgets."+name
+		if err := cost.CheckBudgetName(name); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", where, err))
+		}
+		w, err := b.Check()
+		for _, text := range w {
+			warnings = append(warnings, where+"."+text)
+		}
+		for _, one := range unjoin(err) {
+			errs = append(errs, fmt.Errorf("%s.%w", where, one))
+		}
+		if b.Of == "" {
+			continue
+		}
+		_, workflow := c.Workflows[b.Of]
+		_, unit := c.BusinessUnits[b.Of]
+		switch {
+		case b.Scope == "workflow" && !workflow && !slices.Contains(ownWorkflows, b.Of):
+			errs = append(errs, fmt.Errorf("%s.of: %q is not among workflows", where, b.Of))
+		case b.Scope == "business_unit" && !unit:
+			errs = append(errs, fmt.Errorf("%s.of: %q is not among business_units", where, b.Of))
+		case b.Scope == "environment" && b.Of != c.Environment:
+			warnings = append(warnings, fmt.Sprintf("%s.of: this environment is %q; no call falls under a budget of %q", where, c.Environment, b.Of))
+		}
+	}
 	return warnings, errs
 }
+
+// ownWorkflows are those of Airfield's own calls.
+var ownWorkflows = []string{"ingest", "search"}
 
 // Check reports what is wrong or unwise about the listener.
 func (s Server) Check() (warnings []string, err error) {

@@ -75,7 +75,7 @@ func (r *rule) alert(whose string, in span, percent int, spent int64) BudgetAler
 
 // deliver tells of alerts that this process wrote down, beside the work.
 func (b *Budgets) deliver(rows []alertRow) {
-	if len(rows) == 0 {
+	if len(rows) == 0 || b.tell == nil {
 		return
 	}
 	b.mu.Lock()

@@ -69,8 +69,9 @@ func journalOf(lease string) string {
 	return id
 }
 
-// NewBudgets returns the budgets of a configuration that was checked. lease is of this process alone, from LeaseID; alert
-// is told of thresholds that are crossed, once each, and must not block for long.
+// NewBudgets returns the budgets of a configuration that was checked. lease is of this process alone, from LeaseID, or
+// empty where nothing is reserved; alert is told of thresholds that are crossed, once each, and must not block for long. Where
+// it is nil, other processes tell.
 func NewBudgets(config map[string]BudgetConfig, database *db.DB, lease string, alert func(BudgetAlert), log *slog.Logger) *Budgets {
 	b := &Budgets{
 		db: database, lease: lease, tell: alert, log: log.With("part", "budgets"), born: time.Now(), inTx: database.Tx,

@@ -285,7 +285,7 @@ func TestALostProcessIsWrittenOff(t *testing.T) {
 		if _, err := x.WriteOff(ctx, "nobody", note); !fault.Is(err, fault.NotFound) {
 			t.Fatal(err)
 		}
-		if _, err := d.Exec(ctx, "UPDATE budget_leases SET seen_at = seen_at - ?", (3*time.Minute).Microseconds()); err != nil {
+		if _, err := d.Exec(ctx, "UPDATE budget_leases SET seen_at = seen_at - ?", (3 * time.Minute).Microseconds()); err != nil {
 			t.Fatal(err)
 		}
 		states, err := x.Status(ctx)
@@ -359,7 +359,7 @@ func TestAnAlertThatItsWriterDidNotLiveToTellIsTold(t *testing.T) {
 		x.pass(support, time.Now(), dollars(9))
 		eventually(t, "it is told", func() bool { x.mu.Lock(); defer x.mu.Unlock(); return len(x.alerts) == 1 })
 		eventually(t, "it is noted", func() bool {
-			n, err := d.Exec(context.Background(), "UPDATE budget_alerts SET delivered = 0, at = at - ? WHERE delivered = 1", (2*tellAgain).Microseconds())
+			n, err := d.Exec(context.Background(), "UPDATE budget_alerts SET delivered = 0, at = at - ? WHERE delivered = 1", (2 * tellAgain).Microseconds())
 			return err == nil && n == 1
 		})
 		for range 2 {

@@ -23,7 +23,8 @@ import (
 // A backup is a folder: for every table that our migrations create a file of rows, one JSON array a line, compressed;
 // and a manifest, written last, so that a backup without one is not whole. It names no engine's own types, so that an
 // embedded backup can be restored into PostgreSQL and the other way round. Not in it: what is derived and rebuilt (a
-// vector extension's tables), and the job queue's tables: runs are woken again from their rows.
+// vector extension's tables), the job queue's tables: runs are woken again from their rows, and the money that running
+// processes hold for their calls: those are not calls of the copy.
 const (
 	backupFormat   = 1
 	backupManifest = "manifest.json"
@@ -109,7 +110,7 @@ func ownTables(ctx context.Context) ([]string, error) {
 		return nil, err
 	}
 	defer d.Close()
-	rows, err := d.Query(ctx, "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%' AND name NOT IN ('goose_db_version', 'workers') ORDER BY name")
+	rows, err := d.Query(ctx, "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%' AND name NOT IN ('goose_db_version', 'workers', 'budget_leases') ORDER BY name")
 	if err != nil {
 		return nil, err
 	}

@@ -13,6 +13,45 @@ CREATE TABLE audit (
 );
 CREATE INDEX audit_target ON audit (target, sequence);
 
+CREATE TABLE budget_accounts (
+    account TEXT NOT NULL,
+    period BIGINT NOT NULL,
+    ends_at BIGINT NOT NULL,
+    scope TEXT NOT NULL,
+    unit TEXT NOT NULL,
+    spent BIGINT NOT NULL,
+    limit_amount BIGINT NOT NULL,
+    updated_at BIGINT NOT NULL,
+    wanted_at BIGINT NOT NULL DEFAULT 0,
+    wanted_by TEXT NOT NULL DEFAULT '',
+    verify_at BIGINT NOT NULL DEFAULT 0,
+    PRIMARY KEY (account, period)
+);
+CREATE INDEX budget_accounts_ends ON budget_accounts (ends_at);
+CREATE INDEX budget_accounts_wanted ON budget_accounts (wanted_at) WHERE wanted_at > 0;
+
+CREATE TABLE budget_alerts (
+    account TEXT NOT NULL,
+    period BIGINT NOT NULL,
+    percent BIGINT NOT NULL,
+    at BIGINT NOT NULL,
+    delivered BIGINT NOT NULL DEFAULT 0,
+    PRIMARY KEY (account, period, percent)
+);
+CREATE INDEX budget_alerts_waiting ON budget_alerts (at) WHERE delivered = 0;
+
+CREATE TABLE budget_leases (
+    account TEXT NOT NULL,
+    period BIGINT NOT NULL,
+    lease TEXT NOT NULL,
+    amount BIGINT NOT NULL,
+    posted BIGINT NOT NULL,
+    version BIGINT NOT NULL,
+    seen_at BIGINT NOT NULL,
+    PRIMARY KEY (account, period, lease)
+);
+CREATE INDEX budget_leases_lease ON budget_leases (lease);
+
 CREATE TABLE calls (
     id TEXT NOT NULL,
     started_at BIGINT NOT NULL,
@@ -175,8 +214,15 @@ CREATE TABLE ledger (
     priced BIGINT NOT NULL,
     usage_source TEXT NOT NULL,
     price_id TEXT NOT NULL,
+    key_id TEXT NOT NULL DEFAULT '',
+    user_id TEXT NOT NULL DEFAULT '',
+    tokens BIGINT NOT NULL DEFAULT 0,
     PRIMARY KEY (id)
 );
+CREATE INDEX ledger_key ON ledger (key_id, at);
+CREATE INDEX ledger_lost ON ledger (at) WHERE kind = 'lost';
+CREATE INDEX ledger_user ON ledger (user_id, at) WHERE user_id <> '';
+CREATE INDEX ledger_workflow ON ledger (workflow, at);
 
 CREATE TABLE run_steps (
     run_id TEXT NOT NULL,

@@ -3,6 +3,7 @@ package observe
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"slices"
@@ -39,6 +40,7 @@ type Drain struct {
 	config  Config
 	log     *slog.Logger
 	born    uint64 // the first segment of this process: admissions before it are of dead ones
+	settled func(context.Context) error
 
 	mu       sync.Mutex
 	flushers []*flusher
@@ -61,6 +63,10 @@ func NewDrain(d *db.DB, j *journal.Journal, c Config, estimate Estimator, log *s
 	c.BatchCalls = max(1, c.BatchCalls)
 	return &Drain{journal: j, intake: &intake{db: d, journalID: j.ID(), estimate: estimate, sinks: sinks, log: log}, config: c, log: log, born: j.Stats().Tail.Segment}
 }
+
+// OnSettled has fn called once the calls of all dead processes that this journal holds are in the database: nothing more
+// will come of them. When it fails, it is called again. Call it before Run.
+func (d *Drain) OnSettled(fn func(context.Context) error) { d.settled = fn }
 
 // Run follows the journal until ctx ends, then brings in what is left, within ten seconds. While the database is away it
 // keeps trying; the journal keeps what waits, also beyond the end of the process.
@@ -117,6 +123,12 @@ func (d *Drain) follow(ctx, write context.Context) error {
 		}
 		if err := d.write(write, b); err != nil {
 			return err
+		}
+		if settled && d.settled != nil {
+			if err := d.settled(write); err != nil {
+				return fmt.Errorf("settle what dead processes left: %w", err)
+			}
+			d.settled = nil
 		}
 		d.release(waiting, more)
 		if ending && !more {

@@ -14,11 +14,12 @@ import (
 
 // Drained is what DrainDir brought in.
 type Drained struct {
-	Records int   `json:"records"`
-	Calls   int   `json:"calls"`
-	Cut     int   `json:"cut"` // of the calls: those without an end, whose usage is an estimate
-	Spans   int   `json:"spans"`
-	Skipped int64 `json:"skipped_bytes"` // damaged
+	Journal string `json:"journal,omitempty"` // its id
+	Records int    `json:"records"`
+	Calls   int    `json:"calls"`
+	Cut     int    `json:"cut"` // of the calls: those without an end, whose usage is an estimate
+	Spans   int    `json:"spans"`
+	Skipped int64  `json:"skipped_bytes"` // damaged
 }
 
 // DrainDir brings the journal of a replica that is gone into the database, exactly once however often it is run. A journal
@@ -34,6 +35,7 @@ func DrainDir(ctx context.Context, d *db.DB, dir string, c Config, estimate Esti
 	if archive.ID() == "" {
 		return sum, nil
 	}
+	sum.Journal = archive.ID()
 	in := &intake{db: d, journalID: archive.ID(), estimate: estimate, sinks: sinks, log: log}
 	if err := in.load(ctx); err != nil {
 		return sum, err

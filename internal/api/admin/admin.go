@@ -31,6 +31,7 @@ type Door struct {
 	Costs          *cost.Ledger
 	Gateway        *gateway.Gateway
 	Notify         *notify.Notifier
+	Budgets        *cost.Budgets
 	System         System
 	MaxUpload      int64
 	Version        string

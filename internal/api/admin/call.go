@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"encoding/json"
 	"time"
 
 	"airfield/internal/llm"
@@ -46,6 +47,8 @@ type Call struct {
 	PromptVersion int               `json:"prompt_version,omitempty"`
 	Cache         string            `json:"cache,omitempty"`
 	Degraded      string            `json:"degraded,omitempty"`
+	WaitedMS      float64           `json:"waited_ms,omitempty" doc:"In queues, for slots, rates and budgets."`
+	Decision      *llm.Decision     `json:"decision,omitempty" doc:"Why it was refused or moved."`
 	RequestBytes  int64             `json:"request_bytes"`
 	ResponseBytes int64             `json:"response_bytes"`
 	Attempts      []Attempt         `json:"attempts"`
@@ -67,6 +70,18 @@ type Attempt struct {
 
 func millis(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
+// decisionOf reads why a call was refused or moved; nil where nothing was decided.
+func decisionOf(c llm.Call) *llm.Decision {
+	if c.Decision == "" {
+		return nil
+	}
+	var d llm.Decision
+	if err := json.Unmarshal([]byte(c.Decision), &d); err != nil {
+		return nil
+	}
+	return &d
+}
+
 // callOf is a row as it is shown.
 func callOf(c llm.Call) Call {
 	v := Call{
@@ -75,7 +90,7 @@ func callOf(c llm.Call) Call {
 		Provider: c.Provider, UpstreamModel: c.Upstream, Stream: c.Stream, Status: c.Status, Outcome: string(c.Outcome), ErrorKind: c.ErrorKind, Error: c.Error, Finish: c.Finish,
 		InputTokens: c.Usage.Prompt(), CacheRead: c.Usage.CacheRead, CacheWrite: c.Usage.CacheWrite, OutputTokens: c.Usage.Completion(), Reasoning: c.Usage.Reasoning,
 		UsageSource: string(c.Usage.Source), CostUSD: c.Cost, Priced: c.Priced, PriceID: c.PriceID, TraceID: c.TraceID, SpanID: c.SpanID, Prompt: c.Prompt, PromptVersion: c.Version,
-		Cache: c.Cache, Degraded: c.Degraded, RequestBytes: c.RequestSize, ResponseBytes: c.ResponseSize, Attempts: []Attempt{},
+		WaitedMS: millis(c.Waited), Decision: decisionOf(c), Cache: c.Cache, Degraded: c.Degraded, RequestBytes: c.RequestSize, ResponseBytes: c.ResponseSize, Attempts: []Attempt{},
 	}
 	for _, a := range c.Attempts {
 		v.Attempts = append(v.Attempts, Attempt{

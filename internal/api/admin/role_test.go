@@ -24,6 +24,7 @@ var opens = map[string]string{
 	"GET /api/audit":                                        "A",
 	"GET /api/audit/head":                                   "A",
 	"GET /api/audit/verify":                                 "A",
+	"GET /api/budgets":                                      "OAV",
 	"GET /api/calls":                                        "OAV",
 	"GET /api/calls/follow":                                 "OAV",
 	"GET /api/calls/{id}":                                   "OAV",
@@ -46,6 +47,7 @@ var opens = map[string]string{
 	"GET /api/traces/{id}":                                  "OAV",
 	"GET /api/why":                                          "OAVW",
 	"POST /api/backup":                                      "",
+	"POST /api/budgets/write-off":                           "",
 	"POST /api/collections/{name}/documents":                "OW",
 	"POST /api/collections/{name}/sources/{source}/confirm": "O",
 	"POST /api/collections/{name}/sources/{source}/scan":    "O",
@@ -63,6 +65,7 @@ var opens = map[string]string{
 // valid is what a route needs to be asked at all.
 var valid = map[string]struct{ query, body string }{
 	"GET /api/why":                           {query: "?document=doc_1"},
+	"POST /api/budgets/write-off":            {body: `{"lease":"l"}`},
 	"POST /api/keys":                         {body: `{"name":"x","role":"viewer"}`},
 	"POST /api/route/explain":                "OAV",
 	"POST /api/route/explain":                {body: `{"request":{"model":"x"}}`},

@@ -198,6 +198,7 @@ func (d *Door) register(a huma.API) {
 	d.registerAccess(a)
 	d.registerCalls(a)
 	d.registerRoutes(a)
+	d.registerBudgets(a)
 	for _, s := range d.streams() {
 		s.describe(a)
 	}
