@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -85,7 +86,7 @@ func budgetRows(b admin.Budget) (rows [][]any) {
 			kind += ", hard"
 		}
 		rows = append(rows, []any{b.Name, strings.ReplaceAll(b.Scope, "_", " ") + " " + whose, kind, amount(b.Unit, b.Limit), amount(b.Unit, spent), amount(b.Unit, held), amount(b.Unit, left), percent,
-			b.End.Format("2006-01-02 15:04 MST")})
+			ends(b)})
 	}
 	for _, a := range b.Accounts {
 		row(a.Of, a.Spent, a.Held, a.Left, fmt.Sprintf("%.0f", a.Percent))
@@ -94,6 +95,15 @@ func budgetRows(b admin.Budget) (rows [][]any) {
 		row("(each)", "0", "0", b.Limit, "0")
 	}
 	return rows
+}
+
+// ends is when a budget begins anew, in its own time zone.
+func ends(b admin.Budget) string {
+	zone, err := time.LoadLocation(b.TimeZone)
+	if err != nil {
+		return b.End.UTC().Format("2006-01-02 15:04 UTC")
+	}
+	return b.End.In(zone).Format("2006-01-02 15:04 ") + b.TimeZone
 }
 
 // amount writes what the API says for people.

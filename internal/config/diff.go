@@ -110,7 +110,7 @@ func flatten(path string, v reflect.Value, into map[string]any) {
 }
 
 // live are the sections that a running process takes over; every other needs a restart.
-var live = []string{"providers", "models", "routing", "notify", "business_units", "workflows", "collections"}
+var live = []string{"providers", "models", "routing", "notify", "business_units", "workflows", "collections", "budgets"}
 
 // Restart lists the differences that a running process cannot take over.
 func Restart(all []Difference) []Difference {

@@ -67,7 +67,6 @@ var valid = map[string]struct{ query, body string }{
 	"GET /api/why":                           {query: "?document=doc_1"},
 	"POST /api/budgets/write-off":            {body: `{"lease":"l"}`},
 	"POST /api/keys":                         {body: `{"name":"x","role":"viewer"}`},
-	"POST /api/route/explain":                "OAV",
 	"POST /api/route/explain":                {body: `{"request":{"model":"x"}}`},
 	"POST /api/versions":                     {body: `{"ids":["ver_1"]}`},
 	"POST /api/collections/{name}/documents": {query: "?name=a.txt", body: "text"},
