@@ -82,6 +82,9 @@ func (a *account) fits(need int64) bool {
 // hopeless reports whether an amount can never be held in this period, whatever becomes of the calls in flight.
 func (a *account) hopeless(need int64) bool { return need > a.rule.limit-a.spentKnown() }
 
+// roomy reports whether the budget has room for an amount, as far as is known: only a lease is missing.
+func (a *account) roomy(need int64) bool { return need <= a.rule.limit-a.spentKnown()-a.held-a.others }
+
 // heldNow is what calls in flight keep from others, as far as is known.
 func (a *account) heldNow() int64 { return max(0, min(a.held+a.others, a.rule.limit-a.spentKnown())) }
 

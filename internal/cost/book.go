@@ -13,47 +13,53 @@ import (
 // calls without knowing of it.
 const verifyAfter = 2 * time.Minute
 
+// distrusted, as the time from which on an account is to be verified, is at once and then once more.
+const distrusted = 1
+
 // accountRow is an account in the database, locked by the transaction that reads it.
 type accountRow struct {
 	spent, wantedAt int64
 	wantedBy        string
 }
 
-// lockAccount locks an account's row and reads it; where there is none it is made, with what the ledger says was spent in
-// its period. Lock accounts in the order of their names.
-func lockAccount(ctx context.Context, tx *db.Tx, r *rule, whose string, in span) (accountRow, error) {
-	name := r.account(whose)
-	read := func() (got accountRow, verify int64, err error) {
-		err = tx.QueryRow(ctx, "SELECT spent, wanted_at, wanted_by, verify_at FROM budget_accounts WHERE account = ? AND period = ?"+tx.ForUpdate(), name, in.start).Scan(&got.spent, &got.wantedAt, &got.wantedBy, &verify)
-		return got, verify, err
+// lockAccount locks an account's row and reads it; where there is none it is made. summed says that what is spent was summed
+// from the ledger just now: everything this transaction has written there is in it. Lock accounts in the order of their names.
+func lockAccount(ctx context.Context, tx *db.Tx, r *rule, whose string, in span) (got accountRow, summed bool, err error) {
+	name, now, verify := r.account(whose), time.Now().UnixMicro(), int64(0)
+	read := func() error {
+		return tx.QueryRow(ctx, "SELECT spent, wanted_at, wanted_by, verify_at FROM budget_accounts WHERE account = ? AND period = ?"+tx.ForUpdate(), name, in.start).
+			Scan(&got.spent, &got.wantedAt, &got.wantedBy, &verify)
 	}
-	now := time.Now().UnixMicro()
-	got, verify, err := read()
-	made := int64(0)
+	err = read()
 	if db.IsNone(err) {
-		made, err = tx.Exec(ctx, "INSERT INTO budget_accounts (account, period, ends_at, scope, unit, spent, limit_amount, updated_at, verify_at) VALUES (?, ?, ?, ?, ?, 0, ?, ?, ?) ON CONFLICT DO NOTHING",
-			name, in.start, in.end, r.scope, r.unit, r.limit, now, now+verifyAfter.Microseconds())
-		if err == nil {
-			got, verify, err = read()
+		first := int64(distrusted)
+		if since, err := knownSince(ctx, tx, r); err != nil {
+			return got, false, err
+		} else if since > 0 && since <= in.start {
+			first = 0 // all of the period's calls have been posted to it, so that there were none
+		}
+		if _, err = tx.Exec(ctx, "INSERT INTO budget_accounts (account, period, ends_at, scope, unit, spent, limit_amount, updated_at, verify_at) VALUES (?, ?, ?, ?, ?, 0, ?, ?, ?) ON CONFLICT DO NOTHING",
+			name, in.start, in.end, r.scope, r.unit, r.limit, now, first); err == nil {
+			err = read()
 		}
 	}
 	if err != nil {
-		return got, fmt.Errorf("lock the budget's account %s: %w", name, err)
+		return got, false, fmt.Errorf("lock the budget's account %s: %w", name, err)
 	}
-	if made == 1 {
-		verify = now + verifyAfter.Microseconds()
-	} else if verify > 0 && verify <= now {
-		made, verify = 1, 0
+	if verify == 0 || verify > now {
+		return got, false, nil
 	}
-	if made == 1 {
-		if got.spent, err = sumLedger(ctx, tx, r, whose, in); err != nil {
-			return got, err
-		}
-		if _, err := tx.Exec(ctx, "UPDATE budget_accounts SET spent = ?, verify_at = ? WHERE account = ? AND period = ?", got.spent, verify, name, in.start); err != nil {
-			return got, fmt.Errorf("sum the budget's account %s: %w", name, err)
-		}
+	again := int64(0)
+	if verify == distrusted {
+		again = now + verifyAfter.Microseconds()
 	}
-	return got, nil
+	if got.spent, err = sumLedger(ctx, tx, r, whose, in); err != nil {
+		return got, false, err
+	}
+	if _, err := tx.Exec(ctx, "UPDATE budget_accounts SET spent = ?, verify_at = ? WHERE account = ? AND period = ?", got.spent, again, name, in.start); err != nil {
+		return got, false, fmt.Errorf("sum the budget's account %s: %w", name, err)
+	}
+	return got, true, nil
 }
 
 // sumLedger is what an account's period has in the ledger. The caller has locked the account: those who post to it add to
@@ -72,8 +78,7 @@ func sumLedger(ctx context.Context, q db.Querier, r *rule, whose string, in span
 	}
 	of += " AND kind <> 'lost' AND at >= ? AND at < ?"
 	args = append(args, in.start, in.end)
-	if r.scope == "environment" || r.scope == "business_unit" {
-		// There is no index by these, but the ids of calls sort by time.
+	if r.scope != "user" { // who has an index
 		slack := time.Hour.Microseconds()
 		of += " AND id >= ? AND id < ?"
 		args = append(args, idAt(in.start-slack), idAt(in.end+slack))

@@ -118,7 +118,7 @@ func (b *Budgets) Reload(config map[string]BudgetConfig) {
 	next := newPlan(config, b.families)
 	for _, r := range next.rules {
 		if old := b.plan.Load().byName[r.name]; old == nil || old.family != r.family {
-			b.distrust(r)
+			b.meet(r, true)
 		}
 	}
 	b.plan.Store(next)

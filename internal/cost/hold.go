@@ -32,6 +32,9 @@ type part struct {
 	bound   int64
 }
 
+// holds reports whether money must be there for the part: the budget may have become soft, or gone, since.
+func (p *part) holds() bool { return p.hard && p.account.rule.hard }
+
 // nothing is the hold of a call that falls under no budget.
 var nothing = &Hold{}
 
@@ -46,7 +49,8 @@ func (h *Hold) Lease() string {
 // Accounts names the accounts that money is held of; the call's row must carry them from its admission on.
 func (h *Hold) Accounts() []llm.Hold { return h.refs }
 
-// Raise holds more for the call, or less: most is its new bound as a whole. It is all or nothing and does not wait.
+// Raise holds more for the call, or less: most is its new bound as a whole. It is all or nothing and does not wait: where the
+// budget has room but this process has leased too little, the error is Unavailable, and more is on its way.
 func (h *Hold) Raise(most Amount) error {
 	if len(h.parts) == 0 {
 		return nil
@@ -57,12 +61,23 @@ func (h *Hold) Raise(most Amount) error {
 	if h.done {
 		return fault.New(fault.Internal, "hold_settled", "the call's hold was settled before")
 	}
+	var short *account // that could be leased more of
 	for i := range h.parts {
 		p := &h.parts[i]
-		if more := most.in(p.account.rule.unit) - p.bound; p.hard && more > 0 && !p.account.fits(more) {
-			b.askFor(p.account, now)
-			return b.refusal(p.account, most.in(p.account.rule.unit), 0, "")
+		a, need := p.account, most.in(p.account.rule.unit)
+		more := need - p.bound
+		if !p.holds() || more <= 0 || a.fits(more) {
+			continue
 		}
+		if !a.roomy(more) {
+			return b.refusal(a, need, 0, "")
+		}
+		a.bound = max(a.bound, more)
+		b.askFor(a, now)
+		short = a
+	}
+	if short != nil {
+		return b.unavailable(short, errLeaseFirst)
 	}
 	h.asked = most
 	for i := range h.parts {
@@ -141,7 +156,7 @@ func (b *Budgets) Reserve(ctx context.Context, s llm.Spender, at time.Time, most
 		return nil, err
 	case b.failingSince > 0 && now-b.failingSince > awayAfter.Microseconds() && b.away(short, now) != errStay:
 		b.askFor(short, now)
-		err := b.unavailable(short)
+		err := b.unavailable(short, nil)
 		b.mu.Unlock()
 		return nil, err
 	}
@@ -181,7 +196,7 @@ func (b *Budgets) newHold(s *llm.Spender, at int64, most Amount, now int64) *Hol
 func (b *Budgets) take(h *Hold, sequence uint64, now int64) (short *account) {
 	for i := range h.parts {
 		p := &h.parts[i]
-		if !p.hard || p.bound == 0 {
+		if !p.holds() || p.bound == 0 {
 			continue
 		}
 		if q := p.account.queue; len(q) > 0 && (sequence == 0 || q[0].sequence < sequence) {
@@ -300,6 +315,9 @@ func (b *Budgets) late(w *waiter) func(a *account, now int64) error {
 		if err := b.away(a, now); err != errStay {
 			return err
 		}
+		if a.roomy(w.need()) {
+			return b.unavailable(a, errDeadline)
+		}
 		return b.refusal(a, w.need(), now-w.since, "")
 	}
 }
@@ -309,8 +327,13 @@ func (b *Budgets) away(a *account, now int64) error {
 	if a.known && a.seen >= now-awayAfter.Microseconds() {
 		return errStay
 	}
-	return b.unavailable(a)
+	return b.unavailable(a, nil)
 }
+
+var (
+	errDeadline   = errors.New("the call's deadline passed before the database had answered")
+	errLeaseFirst = errors.New("it has to be asked for more, and a call in flight does not wait for that")
+)
 
 // after looks at an account whose free money may have changed: who waits may get it, and it may be time to ask for more.
 // It needs mu.

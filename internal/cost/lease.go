@@ -155,7 +155,7 @@ func (b *Budgets) touch(ctx context.Context, batch []*request) error {
 // ask decides, with the account locked, what this process may hold of it.
 func (q *request) ask(ctx context.Context, tx *db.Tx, lease string) error {
 	a, r := q.account, q.rule
-	account, err := lockAccount(ctx, tx, r, a.whose, a.span)
+	account, _, err := lockAccount(ctx, tx, r, a.whose, a.span)
 	if err != nil {
 		return err
 	}

@@ -167,32 +167,21 @@ func (b *Budgets) postEntry(ctx context.Context, tx *db.Tx, e *entry, done *post
 	return b.alertCrossed(ctx, tx, e, done)
 }
 
-// sum makes the account, or verifies it: the ledger has this batch already. An account that another made in the meantime
-// has it not.
+// sum makes the account, or sums it anew: then this batch is in it already, from the ledger.
 func (e *entry) sum(ctx context.Context, tx *db.Tx, missing bool) error {
-	if missing {
-		n, err := tx.Exec(ctx, "INSERT INTO budget_accounts (account, period, ends_at, scope, unit, spent, limit_amount, updated_at, verify_at) VALUES (?, ?, ?, ?, ?, 0, ?, ?, 1) ON CONFLICT DO NOTHING",
-			e.account, e.start, e.span.end, e.rule.scope, e.rule.unit, e.rule.limit, time.Now().UnixMicro())
-		if err != nil {
-			return fmt.Errorf("make the budget's account %s: %w", e.account, err)
-		}
-		if n == 0 {
-			err = tx.QueryRow(ctx, "UPDATE budget_accounts SET spent = spent + ? WHERE account = ? AND period = ? RETURNING spent", e.used, e.account, e.start).Scan(&e.spent)
-			if err != nil {
-				return fmt.Errorf("book on the budget's account %s: %w", e.account, err)
-			}
-			return nil
-		}
-	}
-	got, err := lockAccount(ctx, tx, e.rule, e.whose, e.span)
+	got, summed, err := lockAccount(ctx, tx, e.rule, e.whose, e.span)
 	if err != nil {
 		return err
 	}
 	e.spent = got.spent
-	if missing {
-		_, err = tx.Exec(ctx, "UPDATE budget_accounts SET verify_at = ? WHERE account = ? AND period = ?", time.Now().Add(verifyAfter).UnixMicro(), e.account, e.start)
+	if summed || !missing {
+		return nil
 	}
-	return err
+	err = tx.QueryRow(ctx, "UPDATE budget_accounts SET spent = spent + ? WHERE account = ? AND period = ? RETURNING spent", e.used, e.account, e.start).Scan(&e.spent)
+	if err != nil {
+		return fmt.Errorf("book on the budget's account %s: %w", e.account, err)
+	}
+	return nil
 }
 
 // commit takes over a batch that was committed.

@@ -61,12 +61,14 @@ func (b *Budgets) refusal(a *account, asked, waited int64, why string) error {
 }
 
 // unavailable needs mu. It is the error of a call for which money would have to be leased from a database that is away.
-func (b *Budgets) unavailable(a *account) error {
-	cause := b.failing
+func (b *Budgets) unavailable(a *account, cause error) error {
+	if cause == nil {
+		cause = b.failing
+	}
 	if cause == nil {
 		cause = errors.New("it did not answer in time")
 	}
-	f := fault.New(fault.Unavailable, "budget_unavailable", "budget %s of %s %s: what was leased of it is used up, and the database does not answer: %w", a.rule.name, scopeText(a.rule.scope), a.whose, cause).
+	f := fault.New(fault.Unavailable, "budget_unavailable", "budget %s of %s %s: what this process has leased of it is used up, and the database gave no more: %w", a.rule.name, scopeText(a.rule.scope), a.whose, cause).
 		Hinted("calls go on when the database is back; airfield status says how it is")
 	f.RetryAfter = awayAfter
 	f.Detail = a.decision(0, 0, f.Text)

@@ -225,3 +225,63 @@ func TestASlowDatabaseDoesNotHoldUpLeasedMoney(t *testing.T) {
 		t.Error("a call passed without money")
 	}
 }
+
+func TestAnEmptyBudgetIsNotBlamedForAShortDeadline(t *testing.T) {
+	x := open(t, dbtest.Open(t, dbtest.SQLite(t)), "j", hard(100))
+	at := time.Now()
+	h, err := x.reserve(support, at, dollars(0.01), time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	release, held := make(chan struct{}), make(chan struct{})
+	go x.db.Tx(context.Background(), func(*db.Tx) error { close(held); <-release; return nil })
+	<-held
+	defer close(release)
+	if f := fault.As(h.Raise(dollars(90))); f.Code != "budget_unavailable" {
+		t.Error(f)
+	}
+	h.Cancel()
+	if _, err := x.reserve(support, at, dollars(90), 20*time.Millisecond); fault.As(err).Code != "budget_unavailable" || !strings.Contains(err.Error(), "deadline") {
+		t.Error(err)
+	}
+	if len(x.alerts) != 0 {
+		t.Error(x.alerts)
+	}
+}
+
+// Two accounts, of which one is used up: who waits for it does not keep others from the other.
+func TestWhoWaitsForOneBudgetDoesNotHoldUpAnother(t *testing.T) {
+	config := map[string]BudgetConfig{"all": {Scope: "environment", USD: dollars(1000).USD, Period: Month, Hard: true}, "people": {Scope: "user", USD: dollars(10).USD, Period: Day, Hard: true}}
+	x := open(t, dbtest.Open(t, dbtest.SQLite(t)), "j", config)
+	at := time.Now()
+	first, err := x.reserve(support, at, dollars(10), time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	waited := make(chan error)
+	go func() {
+		h, err := x.reserve(support, at, dollars(10), time.Minute)
+		if err == nil {
+			h.Settle(dollars(10))
+		}
+		waited <- err
+	}()
+	eventually(t, "ann waits", func() bool {
+		x.Budgets.mu.Lock()
+		defer x.Budgets.mu.Unlock()
+		return len(first.parts[1].account.queue) == 1
+	})
+	bob := support
+	bob.User = "bob"
+	for range 20 {
+		h, err := x.reserve(bob, at, dollars(0.1), time.Second)
+		if err != nil {
+			t.Fatal(err)
+		}
+		h.Settle(dollars(0.1))
+	}
+	first.Cancel()
+	if err := <-waited; err != nil {
+		t.Error(err)
+	}
+}

@@ -3,7 +3,6 @@ package cost
 import (
 	"context"
 	"fmt"
-	"strconv"
 	"time"
 
 	"airfield/internal/db"
@@ -28,7 +27,11 @@ const (
 // Run keeps what is known of the accounts fresh, gives back what others want and what is not used, tells alerts that
 // were left untold, and clears old periods away, until ctx ends.
 func (b *Budgets) Run(ctx context.Context) error {
-	b.meet(ctx)
+	b.mu.Lock()
+	for _, r := range b.plan.Load().rules {
+		b.meet(r, false)
+	}
+	b.mu.Unlock()
 	var jobs = []struct {
 		every time.Duration
 		name  string
@@ -115,7 +118,11 @@ func (b *Budgets) poll(ctx context.Context) error {
 	now := b.micros()
 	readings, names := map[place]reading{}, []string{}
 	b.mu.Lock()
+	looked := 0
 	for at, a := range b.byName {
+		if looked++; looked > 10*sweepAtOnce {
+			break // the others another time: the order is another each time
+		}
 		if now-a.used < polledFor.Microseconds() && !a.ask.busy {
 			readings[at] = reading{a, a.epoch}
 			names = append(names, a.name)
@@ -223,54 +230,18 @@ func (b *Budgets) drop(ctx context.Context, empty []*account) error {
 	return err
 }
 
-// beat says that this process lives, and which budgets are known.
+// beat says that this process lives, and which budgets it knows.
 func (b *Budgets) beat(ctx context.Context) error {
 	now := time.Now().UnixMicro()
 	if _, err := b.db.Exec(ctx, "UPDATE budget_leases SET seen_at = ? WHERE lease = ?", now, b.lease); err != nil {
 		return err
 	}
 	for _, r := range b.plan.Load().rules {
-		if _, err := b.db.Exec(ctx, "INSERT INTO settings (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value", r.setting(), strconv.FormatInt(now, 10)); err != nil {
+		if err := b.db.Tx(ctx, func(tx *db.Tx) error { return setMoment(ctx, tx, r.seenSetting(), now) }); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-func (r *rule) setting() string { return "budget.seen." + r.name + "/" + r.tag }
-
-// meet has the accounts of budgets that no process knew of lately summed anew: calls may have passed them by.
-func (b *Budgets) meet(ctx context.Context) {
-	for _, r := range b.plan.Load().rules {
-		var text string
-		err := b.db.QueryRow(ctx, "SELECT value FROM settings WHERE name = ?", r.setting()).Scan(&text)
-		last, _ := strconv.ParseInt(text, 10, 64)
-		if err != nil || last < time.Now().Add(-unseenAfter).UnixMicro() {
-			b.mu.Lock()
-			b.distrust(r)
-			b.mu.Unlock()
-		}
-	}
-}
-
-// distrust has the accounts of a budget summed anew at their next touch. It needs mu.
-func (b *Budgets) distrust(r *rule) {
-	b.background(func() {
-		for pause := 100 * time.Millisecond; ; pause = min(2*pause, 5*time.Second) {
-			ctx, cancel := context.WithTimeout(b.ctx, 30*time.Second)
-			_, err := b.db.Exec(ctx, "UPDATE budget_accounts SET verify_at = 1 WHERE ends_at > ? AND substr(account, 1, ?) = ? AND substr(account, length(account) - ?) = ?",
-				time.Now().UnixMicro(), len(r.name)+1, r.name+"/", len(r.tag), "/"+r.tag)
-			cancel()
-			if err == nil {
-				return
-			}
-			select {
-			case <-b.ctx.Done():
-				return
-			case <-time.After(pause):
-			}
-		}
-	})
 }
 
 // clean deletes what is of periods that ended long ago.

@@ -519,3 +519,35 @@ func BenchmarkStanding(b *testing.B) {
 		}
 	}
 }
+
+func BenchmarkPost(b *testing.B) {
+	for engine, address := range map[string]func(testing.TB) string{"sqlite": dbtest.SQLite, "postgres": dbtest.Postgres} {
+		for name, config := range map[string]map[string]BudgetConfig{"none": nil, "three accounts": {
+			"workflows": {Scope: "workflow", USD: dollars(1_000_000).USD, Period: Month, Hard: true},
+			"all":       {Scope: "environment", USD: dollars(1_000_000).USD, Period: Month, Hard: true},
+			"tokens":    {Scope: "key", Tokens: 1 << 50, Period: Day, Hard: true},
+		}, "a thousand users": {"people": {Scope: "user", Tokens: 1 << 50, Period: Day}}} {
+			b.Run(engine+", "+name, func(b *testing.B) {
+				x := open(b, dbtest.Open(b, address(b)), "j", config)
+				at, used := time.Now(), Amount{USD: 1000, Tokens: 100}
+				for b.Loop() {
+					b.StopTimer()
+					for i := range 1000 {
+						s := support
+						if name != "none" && len(config) == 1 {
+							s.User = fmt.Sprint("user ", i)
+						}
+						h, err := x.reserve(s, at, used, time.Minute)
+						if err != nil {
+							b.Fatal(err)
+						}
+						x.settle(s, at, h, used)
+					}
+					b.StartTimer()
+					x.post()
+				}
+				b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N)/1000, "µs/call")
+			})
+		}
+	}
+}

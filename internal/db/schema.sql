@@ -219,10 +219,8 @@ CREATE TABLE ledger (
     tokens BIGINT NOT NULL DEFAULT 0,
     PRIMARY KEY (id)
 );
-CREATE INDEX ledger_key ON ledger (key_id, at);
 CREATE INDEX ledger_lost ON ledger (at) WHERE kind = 'lost';
 CREATE INDEX ledger_user ON ledger (user_id, at) WHERE user_id <> '';
-CREATE INDEX ledger_workflow ON ledger (workflow, at);
 
 CREATE TABLE run_steps (
     run_id TEXT NOT NULL,
