@@ -51,6 +51,27 @@ func (c completer) Complete(ctx context.Context, q retrieve.Completion) (retriev
 	return retrieve.Completed{Text: done.Text, Model: q.Model, Fingerprint: done.Fingerprint, CallID: done.CallID, Usage: done.Usage, Cost: done.Cost, Priced: done.Priced}, err
 }
 
+// budgets are cost's, as the gateway needs them.
+type budgets struct{ *cost.Budgets }
+
+func (b budgets) Standing(s *llm.Spender, at time.Time) gateway.Standing {
+	return gateway.Standing(b.Budgets.Standing(*s, at))
+}
+
+func (b budgets) Reserve(ctx context.Context, s *llm.Spender, at time.Time, most gateway.Amount) (gateway.Hold, error) {
+	h, err := b.Budgets.Reserve(ctx, *s, at, cost.Amount(most))
+	if err != nil {
+		return nil, err
+	}
+	return hold{h}, nil
+}
+
+type hold struct{ *cost.Hold }
+
+func (h hold) Raise(most gateway.Amount) error { return h.Hold.Raise(cost.Amount(most)) }
+func (h hold) Settle(used gateway.Amount)      { h.Hold.Settle(cost.Amount(used)) }
+func (h hold) Mark(row *llm.Call)              { row.Lease, row.Holds = h.Lease(), h.Accounts() }
+
 // extractor answers with sentences of documents for the gateway, from keywords alone: nothing of it needs an upstream.
 type extractor struct{ parts *parts }
 

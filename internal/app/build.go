@@ -112,9 +112,7 @@ func build(ctx context.Context, c *config.Config, log *slog.Logger) (p *parts, e
 	}
 	p.ledger = cost.NewLedger(p.db)
 	lease := cost.LeaseID(p.journal.ID(), time.Now().UnixMicro())
-	p.budgets = cost.NewBudgets(c.Budgets, p.db, lease, func(a cost.BudgetAlert) {
-		log.Warn("budget", "alert", a.Text, "budget", a.Budget, "of", a.Of, "percent", a.Percent)
-	}, log)
+	p.budgets = cost.NewBudgets(c.Budgets, p.db, lease, p.tellBudget, log)
 	p.opened("budgets", p.budgets.Close)
 	p.metrics = telemetry.NewMetrics()
 	recorder := observe.NewRecorder(p.journal, p.metrics, log)
@@ -136,7 +134,7 @@ func build(ctx context.Context, c *config.Config, log *slog.Logger) (p *parts, e
 		return p, err
 	}
 	if p.gateway, err = gateway.New(c.Gateway, gateway.Parts{
-		Kinds: providers, Prices: p.prices, Recorder: recorder, Limiter: limiter, Cache: answers, Extractor: extractor{p}, Alert: p.tell, Log: log,
+		Kinds: providers, Prices: p.prices, Recorder: recorder, Budgets: budgets{p.budgets}, Limiter: limiter, Cache: answers, Extractor: extractor{p}, Alert: p.tell, Log: log,
 	}); err != nil {
 		return p, err
 	}

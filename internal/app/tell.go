@@ -1,6 +1,11 @@
 package app
 
 import (
+	"fmt"
+	"strconv"
+	"time"
+
+	"airfield/internal/cost"
 	"airfield/internal/gateway"
 	"airfield/internal/notify"
 )
@@ -12,6 +17,19 @@ func (p *parts) tell(a gateway.Alert) {
 		severity = notify.Info
 	}
 	p.notify.Send(notify.Event{Kind: a.Kind, Key: a.Key, Severity: severity, Title: a.Title, Text: a.Text, Resolved: a.Resolved, Fields: a.Fields})
+}
+
+// tellBudget tells that a budget has passed one of its marks, or refuses calls.
+func (p *parts) tellBudget(a cost.BudgetAlert) {
+	e := notify.Event{
+		Kind: "budget.threshold", Key: fmt.Sprintf("%s/%s/%s/%d", a.Budget, a.Of, a.Start.Format(time.DateOnly), a.Percent), Severity: notify.Warning, Text: a.Text,
+		Title:  fmt.Sprintf("budget %s: %d %% of %s is used", a.Budget, a.Percent, a.Limit),
+		Fields: map[string]string{"budget": a.Budget, "scope": a.Scope, "of": a.Of, "period": a.Period, "ends": a.End.Format(time.RFC3339), "unit": a.Unit, "limit": a.Limit, "spent": a.Spent, "percent": strconv.Itoa(a.Percent)},
+	}
+	if a.Refusing {
+		e.Kind, e.Severity, e.Title = "budget.refusing", notify.Critical, fmt.Sprintf("budget %s refuses calls", a.Budget)
+	}
+	p.notify.Send(e)
 }
 
 // redisChanged tells that the processes count and cache for themselves, or share again.

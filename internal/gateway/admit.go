@@ -24,10 +24,10 @@ type Amount struct {
 
 // Standing is how a spender's budgets stand.
 type Standing struct {
-	Any        bool          // some budget applies
-	HardUSD    bool          // a hard one in dollars
+	HardUSD    bool          // a hard one in dollars applies: what a call can cost must be known
 	HardTokens bool          // a hard one in tokens
 	Economy    *llm.Decision // a soft one is so far used that calls move to the economy tier
+	Any        bool          // some budget applies
 }
 
 // Budgets hold money for calls in flight; cost has them.

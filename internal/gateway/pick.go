@@ -66,8 +66,14 @@ func (c *call) take(ctx context.Context, t *tried, now time.Time, tokens int64, 
 		h.note(d.name, o.reason, o.until)
 		return false
 	}
-	if reason := c.afford(d); reason != "" {
-		t.unfit = reason
+	if err := c.afford(d); err != nil {
+		f := fault.As(err)
+		if f.Kind != fault.Unavailable {
+			t.unfit = f.Text
+			return false
+		}
+		h.full = true // money for it is on its way
+		h.note(d.name, f.Text, now.Add(50*time.Millisecond))
 		return false
 	}
 	slot, full := c.g.limits(ctx, d.asks, c.tokensFor(d.asks), c.slotTime())
@@ -176,22 +182,22 @@ func (c *call) leave(v verdict) {
 	c.slot.Release()
 }
 
-// afford holds money enough for the call at a deployment; else it says why not.
-func (c *call) afford(d *deployment) string {
+// afford holds money enough for the call at a deployment.
+func (c *call) afford(d *deployment) error {
 	if c.money == nil || !c.bounded {
-		return ""
+		return nil
 	}
 	most := c.most(d)
 	most.USD = most.USD.Add(c.lostCost)
 	most.Tokens += c.lost.Total()
 	if most == c.held {
-		return ""
+		return nil
 	}
 	if err := c.money.Raise(most); err != nil {
-		return fault.As(err).Text
+		return err
 	}
 	c.held = most
-	return ""
+	return nil
 }
 
 // queueFull refuses a call because too many wait.
