@@ -91,7 +91,7 @@ func parse(text []byte) (*Prices, error) {
 
 func (r row) quote() (Quote, error) {
 	q := Quote{Provider: r.Provider, Model: r.Model, Source: r.Source,
-		Price: llm.Price{Input: r.Input, CacheRead: r.CacheRead, CacheWrite: r.CacheWrite, Output: r.Output, Reasoning: r.Reasoning}}
+		Price: llm.Price{Rates: llm.Rates{Input: r.Input, CacheRead: r.CacheRead, CacheWrite: r.CacheWrite, Output: r.Output, Reasoning: r.Reasoning}}}
 	for _, day := range []struct {
 		text string
 		into *time.Time

@@ -85,10 +85,10 @@ type PriceConfig struct {
 }
 
 func (p PriceConfig) price(id string) llm.Price {
-	return llm.Price{
-		ID: id, Input: money.PerMillion(p.Input), CacheRead: money.PerMillion(p.CacheRead), CacheWrite: money.PerMillion(p.CacheWrite),
+	return llm.Price{ID: id, Rates: llm.Rates{
+		Input: money.PerMillion(p.Input), CacheRead: money.PerMillion(p.CacheRead), CacheWrite: money.PerMillion(p.CacheWrite),
 		Output: money.PerMillion(p.Output), Reasoning: money.PerMillion(p.Reasoning),
-	}
+	}}
 }
 
 // The builtin models are always there, with no network and no key.

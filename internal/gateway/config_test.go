@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"reflect"
 	"strings"
 	"testing"
 
@@ -25,7 +26,7 @@ models:
 		t.Fatal(err)
 	}
 	p := c.Models["gpt-4o-mini"].Deployments[0].Prices.price("x")
-	if p != (llm.Price{ID: "x", Input: 150_000_000, Output: 600_000_000, CacheRead: 75_000_000, Reasoning: 2_000_000_000}) {
+	if !reflect.DeepEqual(p, llm.Price{ID: "x", Rates: llm.Rates{Input: 150_000_000, Output: 600_000_000, CacheRead: 75_000_000, Reasoning: 2_000_000_000}}) {
 		t.Fatalf("%+v", p)
 	}
 	warnings, err := c.Check()

@@ -86,7 +86,7 @@ type world struct {
 }
 
 // one dollar per million tokens in, two for cached... the numbers differ so that every bucket shows in a sum.
-var testPrice = llm.Price{ID: "test", Input: 1_000_000, CacheRead: 100_000, Output: 10_000_000, Reasoning: 20_000_000}
+var testPrice = llm.Price{ID: "test", Rates: llm.Rates{Input: 1_000_000, CacheRead: 100_000, Output: 10_000_000, Reasoning: 20_000_000}}
 
 func patient() gateway.Timeouts {
 	return gateway.Timeouts{Connect: 10 * time.Second, FirstByte: 10 * time.Second, BetweenChunks: 10 * time.Second, Total: 20 * time.Second}

@@ -3,7 +3,7 @@ package llm
 import "testing"
 
 func TestCostNeverCountsATokenTwice(t *testing.T) {
-	p := Price{Input: 1_000_000, CacheRead: 100_000, Output: 4_000_000}
+	p := Price{Rates: Rates{Input: 1_000_000, CacheRead: 100_000, Output: 4_000_000}}
 	u := Usage{Input: 60, CacheRead: 40, Output: 7, Reasoning: 3}
 	// 60×1 + 40×0.1 + 7×4 + 3×4 nano-dollars
 	if got := p.Cost(u); got != 60+4+28+12 {

@@ -18,16 +18,27 @@ type Usage struct {
 	Source         UsageSource `json:"usage_source,omitempty"`
 }
 
-// Prompt is every token that went in, cached or not.
+// Prompt is every token that went in, cached or not. Like the other sums it saturates, and counts less than none as none.
 func (u Usage) Prompt() int64 {
-	return u.Input + u.CacheRead + u.CacheWrite + u.CacheWriteLong + u.AudioInput
+	return sum(u.Input, u.CacheRead, u.CacheWrite, u.CacheWriteLong, u.AudioInput)
 }
 
 // Completion is every token that came out, reasoning included.
-func (u Usage) Completion() int64 { return u.Output + u.Reasoning + u.AudioOutput }
+func (u Usage) Completion() int64 { return sum(u.Output, u.Reasoning, u.AudioOutput) }
 
 // Total is every token.
-func (u Usage) Total() int64 { return u.Prompt() + u.Completion() }
+func (u Usage) Total() int64 { return sum(u.Prompt(), u.Completion()) }
+
+// Empty reports whether nothing was used: no token, no image.
+func (u Usage) Empty() bool { return u.Total() == 0 && u.Images <= 0 }
+
+func sum(parts ...int64) int64 {
+	total := money.Nanos(0)
+	for _, n := range parts {
+		total = total.Add(money.Nanos(max(n, 0)))
+	}
+	return int64(total)
+}
 
 // Add returns the sum, saturating; the weaker source of the two stands for both.
 func (u Usage) Add(v Usage) Usage {
