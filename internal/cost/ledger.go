@@ -21,20 +21,40 @@ var ledgerColumns = []string{"id", "at", "kind", "environment", "business_unit",
 func (l *Ledger) Post(ctx context.Context, tx *db.Tx, calls []llm.Call) error {
 	spent := make([]*llm.Call, 0, len(calls))
 	for i := range calls {
-		if c := &calls[i]; c.Usage.Total() > 0 || c.Cost != 0 {
+		if c := &calls[i]; !c.Usage.Empty() || c.Cost != 0 {
 			spent = append(spent, c)
 		}
 	}
 	err := tx.Insert(ctx, "ledger", ledgerColumns, "", len(spent), func(i int, args []any) []any {
 		c := spent[i]
-		priced := int64(0)
-		if c.Priced {
-			priced = 1
-		}
-		return append(args, c.ID, db.Micros(c.Start), "call", c.Environment, c.BusinessUnit, c.Workflow, c.Model, c.Deployment, int64(c.Cost), priced, string(c.Usage.Source), c.PriceID)
+		return append(args, c.ID, db.Micros(c.Start), "call", c.Environment, c.BusinessUnit, c.Workflow, c.Model, c.Deployment, int64(c.Cost), flag(c.Priced), string(c.Usage.Source), c.PriceID)
 	})
 	if err != nil {
 		return fmt.Errorf("post to the ledger: %w", err)
 	}
 	return nil
+}
+
+// Repriced brings the entries of calls in line with what they cost by a later price, in the transaction that changes the
+// calls. A call that had no entry, because what it used had no price, gets one.
+func (l *Ledger) Repriced(ctx context.Context, tx *db.Tx, changes []llm.Change) error {
+	missing := make([]llm.Call, 0, len(changes))
+	for i := range changes {
+		c := &changes[i].Call
+		n, err := tx.Exec(ctx, "UPDATE ledger SET nanos_usd = ?, priced = ?, price_id = ? WHERE id = ?", int64(c.Cost), flag(c.Priced), c.PriceID, c.ID)
+		if err != nil {
+			return fmt.Errorf("reprice the ledger: %w", err)
+		}
+		if n == 0 {
+			missing = append(missing, *c)
+		}
+	}
+	return l.Post(ctx, tx, missing)
+}
+
+func flag(b bool) int64 {
+	if b {
+		return 1
+	}
+	return 0
 }
