@@ -7,12 +7,10 @@ import (
 	"airfield/internal/access"
 	"airfield/internal/caller"
 	"airfield/internal/config"
-	"airfield/internal/cost"
 	"airfield/internal/gateway"
 	"airfield/internal/gateway/provider/builtin"
 	"airfield/internal/gateway/provider/openai"
 	"airfield/internal/ingest"
-	"airfield/internal/llm"
 	"airfield/internal/retrieve"
 )
 
@@ -49,15 +47,6 @@ func (c completer) Complete(ctx context.Context, q retrieve.Completion) (retriev
 	}
 	done, err := c.gateway.Complete(ctx, gateway.Completion{Model: q.Model, Messages: messages, MaxTokens: q.MaxTokens, Tags: q.Tags})
 	return retrieve.Completed{Text: done.Text, Model: q.Model, Fingerprint: done.Fingerprint, CallID: done.CallID, Usage: done.Usage, Cost: done.Cost, Priced: done.Priced}, err
-}
-
-// estimator prices the calls that a dead process left open.
-type estimator struct{ prices *cost.Prices }
-
-func (e estimator) Estimate(c *llm.Call) {
-	if price, ok := e.prices.Price(c.Provider, c.Upstream, c.Start); ok {
-		c.Cost, c.Priced, c.PriceID = price.Cost(c.Usage), true, price.ID
-	}
 }
 
 // workflows is what access needs to know of the configuration.

@@ -40,6 +40,8 @@ type parts struct {
 	keys     *access.Keys
 	metrics  *telemetry.Metrics
 	prices   *cost.Prices
+	imports  *cost.Imports
+	pricer   *pricer
 	ledger   *cost.Ledger
 	drain    *observe.Drain
 	store    *observe.Store
@@ -103,10 +105,15 @@ func build(ctx context.Context, c *config.Config, log *slog.Logger) (p *parts, e
 	if p.prices, err = cost.NewPrices(); err != nil {
 		return p, err
 	}
+	p.imports = cost.NewImports(p.db, p.prices, p.audit, log)
+	if err = p.imports.Load(ctx); err != nil {
+		return p, err
+	}
+	p.pricer = newPricer(p.prices, c.Gateway)
 	p.ledger = cost.NewLedger(p.db)
 	p.metrics = telemetry.NewMetrics()
 	recorder := observe.NewRecorder(p.journal, p.metrics, log)
-	p.drain = observe.NewDrain(p.db, p.journal, c.Observe, estimator{p.prices}, log, p.ledger)
+	p.drain = observe.NewDrain(p.db, p.journal, c.Observe, p.pricer, log, p.ledger)
 	if err := addFigures(p.metrics, p.drain.Lag, p.runsByState); err != nil {
 		return p, err
 	}

@@ -26,5 +26,8 @@ func DrainJournal(ctx context.Context, c *config.Config, dir string, logTo io.Wr
 	if err != nil {
 		return observe.Drained{}, err
 	}
-	return observe.DrainDir(ctx, database, dir, c.Observe, estimator{prices}, log, cost.NewLedger(database))
+	if err := cost.NewImports(database, prices, nil, log).Load(ctx); err != nil {
+		return observe.Drained{}, err
+	}
+	return observe.DrainDir(ctx, database, dir, c.Observe, newPricer(prices, c.Gateway), log, cost.NewLedger(database))
 }

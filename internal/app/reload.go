@@ -83,6 +83,7 @@ func (s *server) Reload(ctx context.Context) ([]string, error) {
 		return nil, errors.Join(err, s.parts.gateway.Reload(now.Gateway))
 	}
 	s.parts.keys.SetWorkflows(workflows(next))
+	s.parts.pricer.reload(next.Gateway)
 	s.parts.metrics.SetModels(s.parts.modelNames())
 	s.config.Store(next)
 	changes := make([]string, len(differences))

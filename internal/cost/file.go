@@ -14,7 +14,7 @@ import (
 type File struct {
 	Format  string    // airfield or LiteLLM
 	Rows    []Placed  // that may be taken over
-	Bad     []Problem // that cannot be
+	Bad     []BadRow  // that cannot be
 	Skipped []Skipped // that are not about anything a call is charged by
 }
 
@@ -24,8 +24,8 @@ type Placed struct {
 	Where string
 }
 
-// Problem is what is wrong with a row.
-type Problem struct {
+// BadRow is what is wrong with a row.
+type BadRow struct {
 	Where  string `json:"where" doc:"Its place in the file: a number, counted from 1, or a key."`
 	Reason string `json:"reason"`
 }
@@ -121,8 +121,12 @@ func ours(rows []json.RawMessage, asOf Day) *File {
 		if q.Provider != "" || q.Model != "" {
 			where += " (" + clip(q.Provider+"/"+q.Model) + ")"
 		}
-		if err != nil {
-			f.Bad = append(f.Bad, Problem{Where: where, Reason: err.Error()})
+		switch {
+		case err != nil:
+			f.Bad = append(f.Bad, BadRow{Where: where, Reason: err.Error()})
+			continue
+		case q.Layer == Override:
+			f.skip("set in the configuration of a deployment")
 			continue
 		}
 		f.Rows = append(f.Rows, Placed{Row: q.Row, Where: where})

@@ -19,22 +19,23 @@ type ImportOptions struct {
 	From    Day // for rows that do not say from when they hold; without it always
 }
 
-// Report is what an import did, or would do.
-type Report struct {
+// ImportReport is what an import did, or would do.
+type ImportReport struct {
 	Format      string       `json:"format" enum:"airfield,LiteLLM"`
 	DryRun      bool         `json:"dry_run"`
+	Refused     bool         `json:"refused" doc:"Nothing is taken over, because of what is bad."`
 	New         int64        `json:"new"`
 	Changed     int64        `json:"changed"`
 	Unchanged   int64        `json:"unchanged"`
 	Written     int64        `json:"written" doc:"Rows that were, or would be, written; also such as charge what the list in the binary charges."`
 	Differences []Difference `json:"differences" doc:"Those that are new or changed."`
-	Bad         []Problem    `json:"bad" doc:"Rows that cannot be taken over."`
+	Bad         []BadRow     `json:"bad" doc:"Rows that cannot be taken over."`
 	Skipped     []Skipped    `json:"skipped,omitempty" doc:"Rows about nothing that a call is charged by."`
 }
 
 // Import takes the rows of a file into the database, all of them or none. Where a row is bad it refuses them all, unless
 // it is told to leave the bad ones out; the report then says which.
-func (i *Imports) Import(ctx context.Context, f *File, o ImportOptions) (Report, error) {
+func (i *Imports) Import(ctx context.Context, f *File, o ImportOptions) (ImportReport, error) {
 	rows := append([]Placed{}, f.Rows...)
 	for n := range rows {
 		if rows[n].From.IsZero() && (rows[n].Until.IsZero() || o.From.Before(rows[n].Until.Time)) {
@@ -42,16 +43,16 @@ func (i *Imports) Import(ctx context.Context, f *File, o ImportOptions) (Report,
 		}
 	}
 	if err := i.Load(ctx); err != nil { // so that it is told what other processes charge now
-		return Report{}, err
+		return ImportReport{}, err
 	}
 	if o.DryRun {
 		known, err := i.read(ctx, i.db)
 		if err != nil {
-			return Report{}, fmt.Errorf("read the imported prices: %w", err)
+			return ImportReport{}, fmt.Errorf("read the imported prices: %w", err)
 		}
 		return reportOf(f, planImport(i.prices, known, rows), o), nil
 	}
-	var report Report
+	var report ImportReport
 	err := i.change(ctx, func(tx *db.Tx) error {
 		known, err := i.read(ctx, tx)
 		if err != nil {
@@ -59,7 +60,7 @@ func (i *Imports) Import(ctx context.Context, f *File, o ImportOptions) (Report,
 		}
 		p := planImport(i.prices, known, rows)
 		report = reportOf(f, p, o)
-		if len(report.Bad) > 0 && !o.SkipBad {
+		if report.Refused {
 			return nil // nothing is written; the report says why
 		}
 		if err := i.write(ctx, tx, p); err != nil || report.Written == 0 {
@@ -69,13 +70,13 @@ func (i *Imports) Import(ctx context.Context, f *File, o ImportOptions) (Report,
 			"new": report.New, "changed": report.Changed, "unchanged": report.Unchanged, "written": report.Written, "left_out": len(report.Bad)}})
 	})
 	if err != nil {
-		return Report{}, fmt.Errorf("import prices: %w", err)
+		return ImportReport{}, fmt.Errorf("import prices: %w", err)
 	}
 	return report, nil
 }
 
-func reportOf(f *File, p *plan, o ImportOptions) Report {
-	r := Report{Format: f.Format, DryRun: o.DryRun, Differences: []Difference{}, Bad: append(append([]Problem{}, f.Bad...), p.bad...), Skipped: f.Skipped}
+func reportOf(f *File, p *plan, o ImportOptions) ImportReport {
+	r := ImportReport{Format: f.Format, DryRun: o.DryRun, Differences: []Difference{}, Bad: append(append([]BadRow{}, f.Bad...), p.bad...), Skipped: f.Skipped}
 	for _, d := range p.list {
 		switch d.Kind {
 		case isNew:
@@ -93,7 +94,7 @@ func reportOf(f *File, p *plan, o ImportOptions) Report {
 		}
 	}
 	if len(r.Bad) > 0 && !o.SkipBad {
-		r.Written = 0
+		r.Refused, r.Written = true, 0
 	}
 	return r
 }

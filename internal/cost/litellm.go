@@ -27,14 +27,14 @@ func litellm(models map[string]json.RawMessage, asOf Day) *File {
 		row, skip, err := litellmRow(key, models[key], asOf)
 		switch {
 		case err != nil:
-			f.Bad = append(f.Bad, Problem{Where: key, Reason: err.Error()})
+			f.Bad = append(f.Bad, BadRow{Where: key, Reason: err.Error()})
 		case skip != "":
 			f.skip(skip)
 		default:
 			n := name{row.Provider, row.Model}
 			if other, ok := seen[n]; ok {
 				if !row.charges(other) {
-					f.Bad = append(f.Bad, Problem{Where: key, Reason: fmt.Sprintf("%s/%s has another price in this file", row.Provider, row.Model)})
+					f.Bad = append(f.Bad, BadRow{Where: key, Reason: fmt.Sprintf("%s/%s has another price in this file", row.Provider, row.Model)})
 				}
 				continue
 			}

@@ -33,13 +33,13 @@ type plan struct {
 	moved []Quote // of them, those whose end is another now
 	gone  []Quote // that a new row replaces
 	list  []Difference
-	bad   []Problem
+	bad   []BadRow
 }
 
 // planImport finds what an import changes. A row that begins later than one that is there ends it; a row with the same
 // beginning replaces it; one without an end ends where the next begins.
 func planImport(p *Prices, known []Quote, rows []Placed) *plan {
-	bad := []Problem{}
+	bad := []BadRow{}
 	rows = slices.Clone(rows)
 	slices.SortStableFunc(rows, func(a, b Placed) int { return a.From.Compare(b.From.Time) })
 	for {
@@ -50,7 +50,7 @@ func planImport(p *Prices, known []Quote, rows []Placed) *plan {
 		}
 		bad = append(bad, out.bad...)
 		rows = slices.DeleteFunc(rows, func(r Placed) bool {
-			return slices.ContainsFunc(out.bad, func(b Problem) bool { return b.Where == r.Where })
+			return slices.ContainsFunc(out.bad, func(b BadRow) bool { return b.Where == r.Where })
 		})
 	}
 }
@@ -81,13 +81,16 @@ func attempt(p *Prices, known []Quote, rows []Placed) *plan {
 				before = &i
 				ongoing := q.Row
 				ongoing.From = r.From
+				if r.Until.IsZero() {
+					ongoing.Until = r.Until
+				}
 				if d.write = !ongoing.charges(r.Row); d.write {
 					q.Until, moved[i] = r.From, true
 				}
 			case r.From.Before(q.From.Time) && d.New.Until.IsZero():
 				d.New.Until = q.From
 			case r.From.Before(q.From.Time) && q.From.Before(d.New.Until.Time):
-				out.bad = append(out.bad, Problem{r.Where, fmt.Sprintf("%s/%s has another price from %s on", r.Provider, r.Model, q.From.Format(time.DateOnly))})
+				out.bad = append(out.bad, BadRow{r.Where, fmt.Sprintf("%s/%s has another price from %s on", r.Provider, r.Model, q.From.Format(time.DateOnly))})
 				d.write = false
 			}
 		}
@@ -133,7 +136,7 @@ func (p *plan) verify(fresh []*Difference) {
 	for _, d := range fresh {
 		if d.write {
 			if err := l.add(Quote{Row: d.New, Layer: Imported}); err != nil {
-				p.bad = append(p.bad, Problem{d.Where, fmt.Sprintf("%s/%s: %s", d.New.Provider, d.New.Model, err)})
+				p.bad = append(p.bad, BadRow{d.Where, fmt.Sprintf("%s/%s: %s", d.New.Provider, d.New.Model, err)})
 			}
 		}
 		p.list = append(p.list, *d)

@@ -5,6 +5,8 @@ import (
 	_ "embed"
 	"encoding/json"
 	"fmt"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -32,6 +34,13 @@ type Quote struct {
 	Deployment string    `json:"deployment,omitempty" doc:"Whose price it is, where the configuration sets one."`
 	ImportedAt time.Time `json:"imported_at,omitzero"`
 	ImportedBy string    `json:"imported_by,omitempty"`
+}
+
+// Names reports whether a model has the text in one of its names, or is meant by a name with a date.
+func (q *Quote) Names(text string) bool {
+	return slices.ContainsFunc(q.names(), func(model string) bool {
+		return strings.Contains(model, text) || q.Dated && model == undated(text)
+	})
 }
 
 type name struct{ provider, model string }

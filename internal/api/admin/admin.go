@@ -27,6 +27,7 @@ type Door struct {
 	Ingest         *ingest.Pipeline
 	Calls          *observe.Store
 	Costs          *cost.Ledger
+	Prices         Prices
 	System         System
 	MaxUpload      int64
 	Version        string

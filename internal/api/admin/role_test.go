@@ -21,6 +21,7 @@ import (
 var opens = map[string]string{
 	"DELETE /api/collections/{name}":                        "OW",
 	"DELETE /api/documents/{id}":                            "OW",
+	"DELETE /api/prices":                                    "",
 	"GET /api/audit":                                        "A",
 	"GET /api/audit/head":                                   "A",
 	"GET /api/audit/verify":                                 "A",
@@ -39,6 +40,7 @@ var opens = map[string]string{
 	"GET /api/documents/{id}/proof":                         "OAW",
 	"GET /api/documents/{id}/versions":                      "OAVW",
 	"GET /api/keys":                                         "",
+	"GET /api/prices":                                       "OAV",
 	"GET /api/sources":                                      "OAV",
 	"GET /api/status":                                       "OAV",
 	"GET /api/traces/{id}":                                  "OAV",
@@ -53,6 +55,8 @@ var opens = map[string]string{
 	"POST /api/flush":                                       "O",
 	"POST /api/keys":                                        "",
 	"POST /api/keys/{id}/revoke":                            "",
+	"POST /api/prices/import":                               "",
+	"POST /api/prices/reprice":                              "",
 	"POST /api/reload":                                      "O",
 	"POST /api/versions":                                    "OAVW",
 }
@@ -60,6 +64,7 @@ var opens = map[string]string{
 // valid is what a route needs to be asked at all.
 var valid = map[string]struct{ query, body string }{
 	"GET /api/why":                           {query: "?document=doc_1"},
+	"DELETE /api/prices":                     {query: "?provider=p&model=m"},
 	"POST /api/keys":                         {body: `{"name":"x","role":"viewer"}`},
 	"POST /api/versions":                     {body: `{"ids":["ver_1"]}`},
 	"POST /api/collections/{name}/documents": {query: "?name=a.txt", body: "text"},

@@ -197,6 +197,7 @@ func (d *Door) register(a huma.API) {
 	d.registerRuns(a)
 	d.registerAccess(a)
 	d.registerCalls(a)
+	d.registerPrices(a)
 	for _, s := range d.streams() {
 		s.describe(a)
 	}
