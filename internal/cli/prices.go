@@ -95,7 +95,15 @@ func (e *environment) priceTable(quotes []cost.Quote) {
 		if q.Deployment != "" {
 			from = q.Deployment
 		}
-		during := strings.TrimSuffix(day(q.From)+" – "+day(q.Until), " – ")
+		during := ""
+		switch {
+		case !q.From.IsZero() && !q.Until.IsZero():
+			during = day(q.From) + " to " + day(q.Until)
+		case !q.From.IsZero():
+			during = "from " + day(q.From)
+		case !q.Until.IsZero():
+			during = "until " + day(q.Until)
+		}
 		rows = append(rows, append(append([]any{q.Provider, strings.Join(append([]string{q.Model}, q.Aliases...), ", ")}, rateCells(q.Rates)...), during, from, day(q.AsOf), q.Source))
 		tiers := func(what string, list []cost.ContextRow) {
 			for _, t := range list {

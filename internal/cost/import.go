@@ -133,6 +133,9 @@ func (i *Imports) Remove(ctx context.Context, provider, model string, from Day) 
 		query, args := "DELETE FROM prices WHERE provider = ? AND model = ?", []any{provider, model}
 		if !from.IsZero() {
 			query, args = query+" AND valid_from = ?", append(args, db.Micros(from.Time))
+			if err := i.reopen(ctx, tx, provider, model, from); err != nil {
+				return fmt.Errorf("remove an imported price: %w", err)
+			}
 		}
 		if n, err = tx.Exec(ctx, query, args...); err != nil {
 			return fmt.Errorf("remove an imported price: %w", err)
@@ -143,4 +146,32 @@ func (i *Imports) Remove(ctx context.Context, provider, model string, from Day) 
 		return i.audit.Record(ctx, tx, access.Entry{Action: "prices.remove", Target: provider + "/" + model, Detail: map[string]any{"rows": n}})
 	})
 	return n, err
+}
+
+// reopen gives a price that ended only because another began on a day the end that it was imported with, or that of the
+// other one.
+func (i *Imports) reopen(ctx context.Context, tx *db.Tx, provider, model string, from Day) error {
+	known, err := i.read(ctx, tx)
+	if err != nil {
+		return err
+	}
+	var before, gone *Quote
+	for n := range known {
+		switch q := &known[n]; {
+		case q.Provider != provider || q.Model != model:
+		case q.From.Equal(from.Time):
+			gone = q
+		case q.Until.Equal(from.Time):
+			before = q
+		}
+	}
+	if before == nil || gone == nil || before.meant.Equal(from.Time) {
+		return nil
+	}
+	until := before.meant
+	if !gone.Until.IsZero() && (until.IsZero() || gone.Until.Before(until.Time)) {
+		until = gone.Until
+	}
+	_, err = tx.Exec(ctx, "UPDATE prices SET valid_until = ? WHERE provider = ? AND model = ? AND valid_from = ?", db.Micros(until.Time), provider, model, db.Micros(before.From.Time))
+	return err
 }

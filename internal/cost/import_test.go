@@ -152,10 +152,21 @@ func TestAPriceBeginsWhereItSays(t *testing.T) {
 			t.Errorf("%+v %v", r, err)
 		}
 		holds("1", "1", "2.5", "2.5", "3")
+		if n, err := i.Remove(ctx, "acme", "m", april); err != nil || n != 1 {
+			t.Error(n, err)
+		}
+		holds("1", "1", "1", "1", "3")
 		if n, err := i.Remove(ctx, "acme", "m", july); err != nil || n != 1 {
 			t.Error(n, err)
 		}
-		holds("1", "1", "2.5", "2.5", "unknown")
+		holds("1", "1", "1", "1", "1")
+		take("0 new, 1 changed, 0 unchanged, 1 written, 0 bad", ImportOptions{}, `"provider":"acme","model":"m","until":"2026-04-01","input":5`)
+		take("1 new, 0 changed, 0 unchanged, 1 written, 0 bad", ImportOptions{}, `"provider":"acme","model":"m","from":"2026-04-01","until":"2026-07-01","input":6`)
+		holds("5", "5", "6", "6", "unknown")
+		if n, err := i.Remove(ctx, "acme", "m", april); err != nil || n != 1 {
+			t.Error(n, err)
+		}
+		holds("5", "5", "unknown", "unknown", "unknown") // an end that was meant stays
 	})
 }
 

@@ -100,6 +100,7 @@ func (i *Imports) read(ctx context.Context, from db.Querier) ([]Quote, error) {
 			i.log.Error("an imported price cannot be read and is passed over", "provider", provider, "model", model, "error", err)
 			continue
 		}
+		q.meant = q.Until
 		q.Provider, q.Model, q.From, q.Until, q.ImportedAt = provider, model, Day{db.Time(start)}, Day{db.Time(end)}, db.Time(at)
 		q.ID = q.Row.id(Imported)
 		list = append(list, q)

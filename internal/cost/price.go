@@ -34,6 +34,8 @@ type Quote struct {
 	Deployment string    `json:"deployment,omitempty" doc:"Whose price it is, where the configuration sets one."`
 	ImportedAt time.Time `json:"imported_at,omitzero"`
 	ImportedBy string    `json:"imported_by,omitempty"`
+
+	meant Day // the end that it was imported with, before a later price put one to it
 }
 
 // Names reports whether a model has the text in one of its names, or is meant by a name with a date.
