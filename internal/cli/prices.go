@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -260,6 +259,3 @@ func pricesRemoveCommand(env *environment) *cobra.Command {
 	cmd.Flags().StringVar(&from, "from", "", "only the price that begins on this day, 2026-03-01")
 	return cmd
 }
-
-// errRepriceCut says that the answer ended before its end.
-var errRepriceCut = errors.New("the server's answer ended before the repricing did; run it again: what is done is not done twice")

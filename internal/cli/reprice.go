@@ -105,3 +105,6 @@ func (e *environment) reprice(cmd *cobra.Command, c *client, q url.Values) (obse
 		}
 	}
 }
+
+// errRepriceCut says that the answer ended before its end.
+var errRepriceCut = errors.New("the server's answer ended before the repricing did; run it again: what is done is not done twice")

@@ -2,7 +2,10 @@ package cost
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"airfield/internal/db"
 	"airfield/internal/llm"
@@ -36,20 +39,39 @@ func (l *Ledger) Post(ctx context.Context, tx *db.Tx, calls []llm.Call) error {
 }
 
 // Repriced brings the entries of calls in line with what they cost by a later price, in the transaction that changes the
-// calls. A call that had no entry, because what it used had no price, gets one.
+// calls. A call that had no entry gets one.
 func (l *Ledger) Repriced(ctx context.Context, tx *db.Tx, changes []llm.Change) error {
-	missing := make([]llm.Call, 0, len(changes))
-	for i := range changes {
-		c := &changes[i].Call
-		n, err := tx.Exec(ctx, "UPDATE ledger SET nanos_usd = ?, priced = ?, price_id = ? WHERE id = ?", int64(c.Cost), flag(c.Priced), c.PriceID, c.ID)
+	for some := range slices.Chunk(changes, 50) { // in one statement
+		var missing []llm.Call
+		there := make(map[string]bool, len(some))
+		args := make([]any, 0, 4*len(some))
+		for i := range some {
+			c := &some[i].Call
+			args = append(args, c.ID, int64(c.Cost), flag(c.Priced), c.PriceID)
+		}
+		values := strings.TrimSuffix(strings.Repeat("(?, CAST(? AS BIGINT), CAST(? AS BIGINT), ?),", len(some)), ",")
+		rows, err := tx.Query(ctx, "WITH now (id, nanos, priced, price_id) AS (VALUES "+values+") UPDATE ledger SET nanos_usd = now.nanos, priced = now.priced, price_id = now.price_id FROM now WHERE ledger.id = now.id RETURNING ledger.id", args...)
+		for err == nil && rows.Next() {
+			var id string
+			err = rows.Scan(&id)
+			there[id] = true
+		}
+		if rows != nil {
+			err = errors.Join(err, rows.Err(), rows.Close())
+		}
 		if err != nil {
 			return fmt.Errorf("reprice the ledger: %w", err)
 		}
-		if n == 0 {
-			missing = append(missing, *c)
+		for i := range some {
+			if c := &some[i].Call; !there[c.ID] {
+				missing = append(missing, *c)
+			}
+		}
+		if err := l.Post(ctx, tx, missing); err != nil {
+			return err
 		}
 	}
-	return l.Post(ctx, tx, missing)
+	return nil
 }
 
 func flag(b bool) int64 {

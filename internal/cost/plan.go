@@ -49,9 +49,11 @@ func planImport(p *Prices, known []Quote, rows []Placed) *plan {
 			return out
 		}
 		bad = append(bad, out.bad...)
-		rows = slices.DeleteFunc(rows, func(r Placed) bool {
-			return slices.ContainsFunc(out.bad, func(b BadRow) bool { return b.Where == r.Where })
-		})
+		refused := map[string]bool{}
+		for _, b := range out.bad {
+			refused[b.Where] = true
+		}
+		rows = slices.DeleteFunc(rows, func(r Placed) bool { return refused[r.Where] })
 	}
 }
 

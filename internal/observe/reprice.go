@@ -3,9 +3,9 @@ package observe
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"airfield/internal/db"
@@ -47,7 +47,7 @@ const repriceAtOnce = 500 // calls in one transaction
 func (s *Store) Reprice(ctx context.Context, f Repricing, price func(*llm.Call) (llm.Price, bool), report func(Repriced) error, hooks ...Repricer) (Repriced, error) {
 	var sum Repriced
 	for last := ""; ; {
-		var batch []llm.Change
+		var batch batchOfPrices
 		var next string
 		part := sum
 		read := func(from db.Querier, lock string) (err error) {
@@ -79,8 +79,14 @@ func (s *Store) Reprice(ctx context.Context, f Repricing, price func(*llm.Call) 
 	}
 }
 
+// batchOfPrices are the calls that change in one transaction, and what their rows hold besides their columns.
+type batchOfPrices struct {
+	changes []llm.Change
+	details [][]byte
+}
+
 // repriceBatch reads the calls after one and returns those that change, and the last it has seen; none at the end.
-func (s *Store) repriceBatch(ctx context.Context, from db.Querier, lock string, f Repricing, last string, price func(*llm.Call) (llm.Price, bool), sum *Repriced) ([]llm.Change, string, error) {
+func (s *Store) repriceBatch(ctx context.Context, from db.Querier, lock string, f Repricing, last string, price func(*llm.Call) (llm.Price, bool), sum *Repriced) (batch batchOfPrices, next string, err error) {
 	q := where{}
 	q.add(last == "" && !f.Since.IsZero(), "id >= ?", idAt(f.Since.Add(-slack)))
 	q.add(last != "", "id > ?", last)
@@ -92,20 +98,21 @@ func (s *Store) repriceBatch(ctx context.Context, from db.Querier, lock string, 
 	q.add(f.OnlyUnpriced, "priced = ?", 0)
 	rows, err := from.Query(ctx, selectCalls+q.String()+" ORDER BY id LIMIT ?"+lock, append(q.args, repriceAtOnce)...)
 	if err != nil {
-		return nil, "", err
+		return batch, "", err
 	}
-	calls, _, err := readCalls(rows)
-	if err != nil {
-		return nil, "", err
-	}
-	var changes []llm.Change
-	for i := range calls {
-		c := &calls[i]
-		if c.Usage.Empty() || c.Deployment == "" || fromCache(c) {
+	defer rows.Close()
+	seen := 0
+	for ; rows.Next(); seen++ {
+		c, text, _, err := scanRow(rows)
+		if err != nil {
+			return batch, "", err
+		}
+		next = c.ID
+		if c.Usage.Empty() || c.Deployment == "" || fromCache(&c) {
 			continue
 		}
 		sum.Looked, sum.At, sum.Old = sum.Looked+1, c.Start, sum.Old.Add(c.Cost)
-		p, known := price(c)
+		p, known := price(&c)
 		if !known {
 			sum.Unknown, sum.New = sum.Unknown+1, sum.New.Add(c.Cost)
 			continue
@@ -118,13 +125,13 @@ func (s *Store) repriceBatch(ctx context.Context, from db.Querier, lock string, 
 		sum.Changed++
 		change := llm.Change{Old: c.Cost, New: cost, Unpriced: !c.Priced}
 		c.Cost, c.Priced, c.PriceID = cost, true, p.ID
-		change.Call = *c
-		changes = append(changes, change)
+		change.Call = c
+		batch.changes, batch.details = append(batch.changes, change), append(batch.details, text)
 	}
-	if len(calls) < repriceAtOnce {
-		return changes, "", nil
+	if seen < repriceAtOnce {
+		next = ""
 	}
-	return changes, calls[len(calls)-1].ID, nil
+	return batch, next, rows.Err()
 }
 
 // fromCache reports whether a call was answered without a provider, which nobody charges.
@@ -132,45 +139,57 @@ func fromCache(c *llm.Call) bool {
 	return c.Cache == "hit" || c.Cache == "stale" || c.Cache == "shared"
 }
 
-func applyPrices(ctx context.Context, tx *db.Tx, changes []llm.Change, hooks []Repricer) error {
-	if len(changes) == 0 {
+func applyPrices(ctx context.Context, tx *db.Tx, b batchOfPrices, hooks []Repricer) error {
+	if len(b.changes) == 0 {
 		return nil
 	}
-	if err := repriceRows(ctx, tx, changes); err != nil {
+	if err := repriceRows(ctx, tx, b); err != nil {
 		return err
 	}
 	for _, hook := range hooks {
-		if err := hook.Repriced(ctx, tx, changes); err != nil {
+		if err := hook.Repriced(ctx, tx, b.changes); err != nil {
 			return err
 		}
 	}
-	return repriceUsage(ctx, tx, changes)
+	return repriceUsage(ctx, tx, b.changes)
 }
 
 // repriceRows changes the rows of calls. Of the detail only the price's id changes: another version may have written more
 // into it than this one knows.
-func repriceRows(ctx context.Context, tx *db.Tx, changes []llm.Change) error {
-	for i := range changes {
-		c := &changes[i].Call
-		var text []byte
-		if err := tx.QueryRow(ctx, "SELECT detail FROM calls WHERE id = ?", c.ID).Scan(&text); err != nil {
-			return err
+func repriceRows(ctx context.Context, tx *db.Tx, b batchOfPrices) error {
+	const atOnce = 50 // rows of a statement
+	for first := 0; first < len(b.changes); first += atOnce {
+		n := min(atOnce, len(b.changes)-first)
+		args := make([]any, 0, 4*n)
+		for i := first; i < first+n; i++ {
+			c := &b.changes[i].Call
+			text, err := withPrice(b.details[i], c.PriceID)
+			if err != nil {
+				return fmt.Errorf("detail of %s: %w", c.ID, err)
+			}
+			args = append(args, c.ID, int64(c.Cost), flag(c.Priced), text)
 		}
-		var members map[string]json.RawMessage
-		if err := json.Unmarshal(text, &members); err != nil {
-			return fmt.Errorf("detail of %s: %w", c.ID, err)
-		}
-		id, err := json.Marshal(c.PriceID)
-		members["price_id"] = id
-		text, errs := json.Marshal(members)
-		if err := errors.Join(err, errs); err != nil {
-			return fmt.Errorf("detail of %s: %w", c.ID, err)
-		}
-		if _, err := tx.Exec(ctx, "UPDATE calls SET nanos_usd = ?, priced = ?, detail = ? WHERE id = ?", int64(c.Cost), flag(c.Priced), string(text), c.ID); err != nil {
+		values := strings.TrimSuffix(strings.Repeat("(?, CAST(? AS BIGINT), CAST(? AS BIGINT), ?),", n), ",")
+		if _, err := tx.Exec(ctx, "WITH now (id, nanos, priced, detail) AS (VALUES "+values+") UPDATE calls SET nanos_usd = now.nanos, priced = now.priced, detail = now.detail FROM now WHERE calls.id = now.id", args...); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// withPrice is a detail with another price's id.
+func withPrice(detail []byte, priceID string) (string, error) {
+	var members map[string]json.RawMessage
+	if err := json.Unmarshal(detail, &members); err != nil {
+		return "", err
+	}
+	id, err := json.Marshal(priceID)
+	if err != nil {
+		return "", err
+	}
+	members["price_id"] = id
+	text, err := json.Marshal(members)
+	return string(text), err
 }
 
 // repriceUsage moves the hourly sums by the differences.
