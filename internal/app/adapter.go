@@ -80,18 +80,6 @@ func (e extractor) Extract(ctx context.Context, collections []string, question s
 	return gateway.Extract{Found: a.Found, Text: a.Text, Citations: a.Citations}, err
 }
 
-// estimator prices the calls that a dead process left open.
-type estimator struct{ prices *cost.Prices }
-
-func (e estimator) Estimate(c *llm.Call) {
-	if c.Priced && c.Cost > 0 {
-		return // the gateway said it at admission, by the prices of its configuration
-	}
-	if price, ok := e.prices.Price(c.Provider, c.Upstream, c.Start); ok {
-		c.Cost, c.Priced, c.PriceID = price.Cost(c.Usage), true, price.ID
-	}
-}
-
 // workflows is what access needs to know of the configuration.
 func workflows(c *config.Config) map[string]access.Workflow {
 	all := make(map[string]access.Workflow, len(c.Workflows))

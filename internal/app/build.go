@@ -44,6 +44,8 @@ type parts struct {
 	keys     *access.Keys
 	metrics  *telemetry.Metrics
 	prices   *cost.Prices
+	imports  *cost.Imports
+	pricer   *pricer
 	ledger   *cost.Ledger
 	budgets  *cost.Budgets
 	drain    *observe.Drain
@@ -110,13 +112,18 @@ func build(ctx context.Context, c *config.Config, log *slog.Logger) (p *parts, e
 	if p.prices, err = cost.NewPrices(); err != nil {
 		return p, err
 	}
+	p.imports = cost.NewImports(p.db, p.prices, p.audit, log)
+	if err = p.imports.Load(ctx); err != nil {
+		return p, err
+	}
+	p.pricer = newPricer(p.prices, c.Gateway)
 	p.ledger = cost.NewLedger(p.db)
 	lease := cost.LeaseID(p.journal.ID(), time.Now().UnixMicro())
 	p.budgets = cost.NewBudgets(c.Budgets, p.db, lease, p.tellBudget, log)
 	p.opened("budgets", p.budgets.Close)
 	p.metrics = telemetry.NewMetrics()
 	recorder := observe.NewRecorder(p.journal, p.metrics, log)
-	p.drain = observe.NewDrain(p.db, p.journal, c.Observe, estimator{p.prices}, log, p.ledger, p.budgets)
+	p.drain = observe.NewDrain(p.db, p.journal, c.Observe, p.pricer, log, p.ledger, p.budgets)
 	p.drain.OnSettled(func(ctx context.Context) error {
 		_, err := p.budgets.ReleaseDead(ctx, p.journal.ID(), lease)
 		return err

@@ -26,9 +26,12 @@ func DrainJournal(ctx context.Context, c *config.Config, dir string, logTo io.Wr
 	if err != nil {
 		return observe.Drained{}, err
 	}
+	if err := cost.NewImports(database, prices, nil, log).Load(ctx); err != nil {
+		return observe.Drained{}, err
+	}
 	budgets := cost.NewBudgets(c.Budgets, database, "", nil, log) // its alerts are told by a server
 	defer budgets.Close()
-	drained, err := observe.DrainDir(ctx, database, dir, c.Observe, estimator{prices}, log, cost.NewLedger(database), budgets)
+	drained, err := observe.DrainDir(ctx, database, dir, c.Observe, newPricer(prices, c.Gateway), log, cost.NewLedger(database), budgets)
 	if err != nil || drained.Journal == "" {
 		return drained, err
 	}

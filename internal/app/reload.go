@@ -87,6 +87,7 @@ func (s *server) Reload(ctx context.Context) ([]string, error) {
 	}
 	s.parts.keys.SetWorkflows(workflows(next))
 	s.parts.budgets.Reload(next.Budgets)
+	s.parts.pricer.reload(next.Gateway)
 	s.parts.metrics.SetModels(s.parts.modelNames())
 	s.config.Store(next)
 	changes := make([]string, len(differences))

@@ -166,6 +166,16 @@ func (e *environment) callDetail(c admin.Call) {
 	line("model", "%s", c.Model)
 	line("served by", "%s", c.Deployment)
 	line("tokens", "%d in (%d from the provider's cache), %d out (%d reasoning), %s", c.InputTokens, c.CacheRead, c.OutputTokens, c.Reasoning, c.UsageSource)
+	if c.CacheWrite+c.CacheLong > 0 {
+		line("cache writes", "%d tokens, %d of them for an hour", c.CacheWrite+c.CacheLong, c.CacheLong)
+	}
+	if c.AudioInput+c.AudioOutput > 0 {
+		line("sound", "%d tokens in, %d out", c.AudioInput, c.AudioOutput)
+	}
+	if c.Images > 0 {
+		line("images", "%d", c.Images)
+	}
+	line("service tier", "%s", c.ServiceTier)
 	line("cost", "%s", strings.TrimSuffix(callCost(c)+" by price "+c.PriceID, " by price "))
 	line("took", "%s, first byte after %s", brief(time.Duration(c.DurationMS*1e6)), brief(time.Duration(c.FirstByteMS*1e6)))
 	line("bytes", "%s in, %s out", size(c.RequestBytes), size(c.ResponseBytes))

@@ -156,13 +156,6 @@ func (b *Budgets) tellWaiting(ctx context.Context) error {
 	return nil
 }
 
-func flag(yes bool) int64 {
-	if yes {
-		return 1
-	}
-	return 0
-}
-
 // ruleOf finds the budget of an account; nil where that is no longer configured.
 func (b *Budgets) ruleOf(account string) (r *rule, whose string) {
 	name, whose, tag := splitAccount(account)

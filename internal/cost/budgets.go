@@ -23,7 +23,7 @@ type Budgets struct {
 	born  time.Time
 	inTx  func(context.Context, func(*db.Tx) error) error // of db; tests break it
 
-	plan atomic.Pointer[plan]
+	plan atomic.Pointer[ruleset]
 
 	mu           sync.Mutex
 	families     map[string]*family

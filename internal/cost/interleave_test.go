@@ -186,9 +186,9 @@ func TestWhateverHappensNothingIsPromisedTwice(t *testing.T) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			dbtest.Run(t, func(t *testing.T, openDB func() *db.DB) {
 				w := &world{t: t, rng: rand.New(rand.NewPCG(seed, 1)), open: openDB, limit: 600, at: time.Now(), config: map[string]BudgetConfig{
-					"monthly": {Scope: "workflow", USD: 600, Period: Month, Hard: true},
-					"people":  {Scope: "user", USD: 300, Period: Day, Hard: true},
-					"all":     {Scope: "environment", USD: 500, Period: Week, EconomyAt: 50},
+					"monthly": {Scope: "workflow", USD: 600, Period: Monthly, Hard: true},
+					"people":  {Scope: "user", USD: 300, Period: Daily, Hard: true},
+					"all":     {Scope: "environment", USD: 500, Period: Weekly, EconomyAt: 50},
 				}}
 				for i := range processes {
 					x := open(t, openDB(), fmt.Sprint("journal", i), w.config)

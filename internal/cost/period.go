@@ -8,9 +8,9 @@ import (
 
 // Periods after which a budget begins anew.
 const (
-	Day   = "day"
-	Week  = "week" // ISO: from Monday
-	Month = "month"
+	Daily   = "day"
+	Weekly  = "week" // ISO: from Monday
+	Monthly = "month"
 )
 
 // calendar cuts time into a budget's periods, in its time zone.
@@ -21,7 +21,7 @@ type calendar struct {
 
 func newCalendar(period, zone string) (calendar, error) {
 	switch period {
-	case Day, Week, Month:
+	case Daily, Weekly, Monthly:
 	default:
 		return calendar{}, fmt.Errorf("period: %q is not day, week or month", period)
 	}
@@ -39,10 +39,10 @@ func newCalendar(period, zone string) (calendar, error) {
 func (c calendar) around(at time.Time) (start, end time.Time) {
 	y, m, d := at.In(c.zone).Date()
 	switch c.period {
-	case Week:
+	case Weekly:
 		d -= (int(at.In(c.zone).Weekday()) + 6) % 7
 		return c.midnight(y, m, d), c.midnight(y, m, d+7)
-	case Month:
+	case Monthly:
 		return c.midnight(y, m, 1), c.midnight(y, m+1, 1)
 	}
 	return c.midnight(y, m, d), c.midnight(y, m, d+1)

@@ -7,18 +7,18 @@ import (
 
 func TestAPeriodBeginsAtItsOwnMidnight(t *testing.T) {
 	for name, c := range map[string]struct{ period, zone, at, start, end string }{
-		"a day in UTC":                           {Day, "", "2026-03-01T10:00:00Z", "2026-03-01T00:00:00Z", "2026-03-02T00:00:00Z"},
-		"a day before midnight in Berlin":        {Day, "Europe/Berlin", "2026-01-31T23:30:00Z", "2026-01-31T23:00:00Z", "2026-02-01T23:00:00Z"},
-		"the day the clocks go forward":          {Day, "Europe/Berlin", "2026-03-29T12:00:00Z", "2026-03-28T23:00:00Z", "2026-03-29T22:00:00Z"},
-		"the day the clocks go back":             {Day, "Europe/Berlin", "2026-10-25T12:00:00Z", "2026-10-24T22:00:00Z", "2026-10-25T23:00:00Z"},
-		"a day without a midnight":               {Day, "Africa/Cairo", "2026-04-24T12:00:00Z", "2026-04-23T22:00:00Z", "2026-04-24T21:00:00Z"},
-		"the day before one without a midnight":  {Day, "Africa/Cairo", "2026-04-23T21:59:59Z", "2026-04-22T22:00:00Z", "2026-04-23T22:00:00Z"},
-		"a day with two midnights":               {Day, "America/Havana", "2026-11-01T12:00:00Z", "2026-11-01T04:00:00Z", "2026-11-02T05:00:00Z"},
-		"a day that there was not":               {Day, "Pacific/Apia", "2011-12-30T09:00:00Z", "2011-12-29T10:00:00Z", "2011-12-30T10:00:00Z"},
-		"a week begins on Monday":                {Week, "", "2026-03-01T10:00:00Z", "2026-02-23T00:00:00Z", "2026-03-02T00:00:00Z"},
-		"a week over the turn of the year":       {Week, "Asia/Kolkata", "2025-12-31T20:00:00Z", "2025-12-28T18:30:00Z", "2026-01-04T18:30:00Z"},
-		"a month in New York":                    {Month, "America/New_York", "2026-03-01T04:59:59Z", "2026-02-01T05:00:00Z", "2026-03-01T05:00:00Z"},
-		"a month in which the clocks go forward": {Month, "America/New_York", "2026-03-31T04:00:00Z", "2026-03-01T05:00:00Z", "2026-04-01T04:00:00Z"},
+		"a day in UTC":                           {Daily, "", "2026-03-01T10:00:00Z", "2026-03-01T00:00:00Z", "2026-03-02T00:00:00Z"},
+		"a day before midnight in Berlin":        {Daily, "Europe/Berlin", "2026-01-31T23:30:00Z", "2026-01-31T23:00:00Z", "2026-02-01T23:00:00Z"},
+		"the day the clocks go forward":          {Daily, "Europe/Berlin", "2026-03-29T12:00:00Z", "2026-03-28T23:00:00Z", "2026-03-29T22:00:00Z"},
+		"the day the clocks go back":             {Daily, "Europe/Berlin", "2026-10-25T12:00:00Z", "2026-10-24T22:00:00Z", "2026-10-25T23:00:00Z"},
+		"a day without a midnight":               {Daily, "Africa/Cairo", "2026-04-24T12:00:00Z", "2026-04-23T22:00:00Z", "2026-04-24T21:00:00Z"},
+		"the day before one without a midnight":  {Daily, "Africa/Cairo", "2026-04-23T21:59:59Z", "2026-04-22T22:00:00Z", "2026-04-23T22:00:00Z"},
+		"a day with two midnights":               {Daily, "America/Havana", "2026-11-01T12:00:00Z", "2026-11-01T04:00:00Z", "2026-11-02T05:00:00Z"},
+		"a day that there was not":               {Daily, "Pacific/Apia", "2011-12-30T09:00:00Z", "2011-12-29T10:00:00Z", "2011-12-30T10:00:00Z"},
+		"a week begins on Monday":                {Weekly, "", "2026-03-01T10:00:00Z", "2026-02-23T00:00:00Z", "2026-03-02T00:00:00Z"},
+		"a week over the turn of the year":       {Weekly, "Asia/Kolkata", "2025-12-31T20:00:00Z", "2025-12-28T18:30:00Z", "2026-01-04T18:30:00Z"},
+		"a month in New York":                    {Monthly, "America/New_York", "2026-03-01T04:59:59Z", "2026-02-01T05:00:00Z", "2026-03-01T05:00:00Z"},
+		"a month in which the clocks go forward": {Monthly, "America/New_York", "2026-03-31T04:00:00Z", "2026-03-01T05:00:00Z", "2026-04-01T04:00:00Z"},
 	} {
 		cal, err := newCalendar(c.period, c.zone)
 		if err != nil {
@@ -34,7 +34,7 @@ func TestAPeriodBeginsAtItsOwnMidnight(t *testing.T) {
 
 func TestPeriodsFollowEachOtherWithoutAGap(t *testing.T) {
 	for _, zone := range []string{"UTC", "Europe/Berlin", "Africa/Cairo", "America/Havana", "America/Santiago", "Asia/Beirut", "Australia/Lord_Howe", "Pacific/Apia", "America/St_Johns", "Asia/Tehran"} {
-		for _, period := range []string{Day, Week, Month} {
+		for _, period := range []string{Daily, Weekly, Monthly} {
 			cal, err := newCalendar(period, zone)
 			if err != nil {
 				t.Fatal(err)
@@ -56,7 +56,7 @@ func TestPeriodsFollowEachOtherWithoutAGap(t *testing.T) {
 }
 
 func TestWhatIsNoPeriod(t *testing.T) {
-	for _, c := range [][2]string{{"year", ""}, {"", "UTC"}, {Day, "Mars/Olympus"}, {Day, "Local"}} {
+	for _, c := range [][2]string{{"year", ""}, {"", "UTC"}, {Daily, "Mars/Olympus"}, {Daily, "Local"}} {
 		if _, err := newCalendar(c[0], c[1]); err == nil {
 			t.Errorf("%q was taken", c)
 		}

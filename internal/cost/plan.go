@@ -1,185 +1,169 @@
 package cost
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
-	"maps"
+	"cmp"
+	"fmt"
+	"reflect"
 	"slices"
-	"strings"
-	"sync/atomic"
 	"time"
-	"unicode/utf8"
 
 	"airfield/internal/llm"
-	"airfield/internal/money"
 )
 
-// family is what stays of a budget when its amount changes: accounts belong to it. A budget whose scope, unit, period or
-// time zone changes is another family, with accounts of its own.
-type family struct {
-	name string
-	tag  string // of the definition
-	unit string
+// The kinds of a Difference.
+const (
+	isNew     = "new"
+	isChanged = "changed"
+	isSame    = "unchanged"
+)
+
+// Difference is what an imported row changes of what calls are charged.
+type Difference struct {
+	Kind  string `json:"kind" enum:"new,changed,unchanged"`
+	Where string `json:"where" doc:"Its place in the file."`
+	New   Row    `json:"new"`
+	Old   *Quote `json:"old,omitempty" doc:"What was charged before."`
+
+	write bool // it is not in the database as it is
 }
 
-// rule is a budget as configured; it does not change.
-type rule struct {
-	*family
-	scope, of string
-	limit     int64
-	calendar  calendar
-	zoneName  string
-	hard      bool
-	alertAt   []int
-	economyAt int
-
-	now atomic.Pointer[span] // the period that was asked for last
-}
-
-// span is a period in microseconds.
-type span struct{ start, end int64 }
-
-// plan is a configuration, indexed by what a call is looked up with. It does not change.
+// plan is what an import comes to.
 type plan struct {
-	rules  []*rule // by name
-	each   [scopes][]*rule
-	of     [scopes]map[string][]*rule
-	named  bool // some budget is of a key's name, which calls in the log do not carry
-	byName map[string]*rule
+	rows  []Quote // what is kept of the database, with the ends that new rows put to older ones
+	moved []Quote // of them, those whose end is another now
+	gone  []Quote // that a new row replaces
+	list  []Difference
+	bad   []BadRow
 }
 
-const scopes = 5 // in the order of Scopes
+// planImport finds what an import changes. A row that begins later than one that is there ends it; a row with the same
+// beginning replaces it; one without an end ends where the next begins.
+func planImport(p *Prices, known []Quote, rows []Placed) *plan {
+	bad := []BadRow{}
+	rows = slices.Clone(rows)
+	slices.SortStableFunc(rows, func(a, b Placed) int { return a.From.Compare(b.From.Time) })
+	for {
+		out := attempt(p, known, rows)
+		if len(out.bad) == 0 {
+			out.bad = bad
+			return out
+		}
+		bad = append(bad, out.bad...)
+		refused := map[string]bool{}
+		for _, b := range out.bad {
+			refused[b.Where] = true
+		}
+		rows = slices.DeleteFunc(rows, func(r Placed) bool { return refused[r.Where] })
+	}
+}
 
-// newPlan compiles a configuration that was checked; families are reused by their definition.
-func newPlan(config map[string]BudgetConfig, families map[string]*family) *plan {
-	p := &plan{byName: map[string]*rule{}}
-	for _, name := range slices.Sorted(maps.Keys(config)) {
-		c := config[name]
-		cal, err := newCalendar(c.Period, c.TimeZone)
-		scope := slices.Index(Scopes, c.Scope)
-		if err != nil || scope < 0 {
-			continue // Check has refused it
+func attempt(p *Prices, known []Quote, rows []Placed) *plan {
+	out := &plan{rows: slices.Clone(known)}
+	byName := map[name][]int{} // into out.rows
+	for i, q := range out.rows {
+		n := name{q.Provider, q.Model}
+		byName[n] = append(byName[n], i)
+	}
+	replaced, moved := map[int]bool{}, map[int]bool{}
+	var fresh []*Difference
+	for _, r := range rows {
+		n := name{r.Provider, r.Model}
+		d := &Difference{Where: r.Where, New: r.Row, write: true}
+		var before *int
+		for _, i := range byName[n] {
+			q := &out.rows[i]
+			switch {
+			case q.From.Equal(r.From.Time):
+				before = &i
+				if q.Until.Equal(r.Until.Time) || r.Until.IsZero() {
+					d.New.Until = q.Until
+					d.write = !q.charges(d.New)
+				}
+			case q.From.Before(r.From.Time) && (q.Until.IsZero() || r.From.Before(q.Until.Time)):
+				before = &i
+				ongoing := q.Row
+				ongoing.From = r.From
+				if r.Until.IsZero() {
+					ongoing.Until = r.Until
+				}
+				if d.write = !ongoing.charges(r.Row); d.write {
+					q.Until, moved[i] = r.From, true
+				}
+			case r.From.Before(q.From.Time) && d.New.Until.IsZero():
+				d.New.Until = q.From
+			case r.From.Before(q.From.Time) && q.From.Before(d.New.Until.Time):
+				out.bad = append(out.bad, BadRow{r.Where, fmt.Sprintf("%s/%s has another price from %s on", r.Provider, r.Model, q.From.Format(time.DateOnly))})
+				d.write = false
+			}
 		}
-		r := &rule{scope: c.Scope, of: c.Of, limit: int64(c.USD), calendar: cal, zoneName: cal.zone.String(), hard: c.Hard, alertAt: c.AlertAt, economyAt: c.EconomyAt}
-		unit := unitUSD
-		if c.Tokens > 0 {
-			unit, r.limit = unitTokens, c.Tokens
+		if before != nil {
+			old := known[*before]
+			d.Old = &old
+			replaced[*before] = d.write && old.From.Equal(r.From.Time)
+		} else if q := p.charged(r.Provider, r.Model, r.From.Time); q != nil {
+			d.Old = q
 		}
-		if c.AlertAt == nil {
-			r.alertAt = DefaultAlertAt
+		switch {
+		case d.Old == nil:
+			d.Kind = isNew
+		case sameRates(d.Old.Row.price(""), r.Row.price("")):
+			d.Kind = isSame
+		default:
+			d.Kind = isChanged
 		}
-		r.family = familyOf(name, unit, r, families)
-		p.rules = append(p.rules, r)
-		p.byName[name] = r
-		if c.Of == "" {
-			p.each[scope] = append(p.each[scope], r)
+		fresh = append(fresh, d)
+	}
+	kept := out.rows[:0:0]
+	for i, q := range out.rows {
+		switch {
+		case replaced[i]:
+			out.gone = append(out.gone, known[i])
 			continue
+		case moved[i]:
+			out.moved = append(out.moved, q)
 		}
-		if p.of[scope] == nil {
-			p.of[scope] = map[string][]*rule{}
-		}
-		p.of[scope][spenderText(c.Of)] = append(p.of[scope][spenderText(c.Of)], r)
-		p.named = p.named || c.Scope == "key"
+		kept = append(kept, q)
 	}
-	return p
+	out.rows = kept
+	out.verify(fresh)
+	return out
 }
 
-func familyOf(name, unit string, r *rule, families map[string]*family) *family {
-	sum := sha256.Sum256([]byte(strings.Join([]string{r.scope, r.of, unit, r.calendar.period, r.zoneName}, "\x00")))
-	tag := hex.EncodeToString(sum[:4])
-	f := families[name+"/"+tag]
-	if f == nil {
-		f = &family{name, tag, unit}
-		families[name+"/"+tag] = f
+// verify refuses rows that give one name two prices at one time.
+func (p *plan) verify(fresh []*Difference) {
+	l := newLayer()
+	for _, q := range p.rows {
+		_ = l.add(q) // what cannot be used is passed over when it is loaded, too
 	}
-	return f
-}
-
-// match calls fn with every budget that a spender falls under, and whose it is.
-func (p *plan) match(s *llm.Spender, fn func(r *rule, whose string)) {
-	for i := range scopes {
-		whose, other := "", ""
-		switch i {
-		case 0:
-			whose = s.Environment
-		case 1:
-			whose = s.BusinessUnit
-		case 2:
-			whose = s.Workflow
-		case 3:
-			whose, other = s.KeyID, s.KeyName
-		case 4:
-			if len(p.each[i]) > 0 || len(p.of[i]) > 0 {
-				whose = spenderText(s.User)
+	for _, d := range fresh {
+		if d.write {
+			if err := l.add(Quote{Row: d.New, Layer: Imported}); err != nil {
+				p.bad = append(p.bad, BadRow{d.Where, fmt.Sprintf("%s/%s: %s", d.New.Provider, d.New.Model, err)})
 			}
 		}
-		if whose != "" {
-			for _, r := range p.each[i] {
-				fn(r, whose)
-			}
-		}
-		if len(p.of[i]) == 0 {
-			continue
-		}
-		for _, r := range p.of[i][whose] {
-			fn(r, whose)
-		}
-		if other != "" && other != whose {
-			for _, r := range p.of[i][other] {
-				fn(r, other)
-			}
-		}
+		p.list = append(p.list, *d)
 	}
+	slices.SortStableFunc(p.list, func(a, b Difference) int {
+		return cmp.Or(cmp.Compare(a.New.Provider, b.New.Provider), cmp.Compare(a.New.Model, b.New.Model), a.New.From.Compare(b.New.From.Time))
+	})
 }
 
-// period is the span that a moment belongs to.
-func (r *rule) period(at int64) span {
-	if s := r.now.Load(); s != nil && at >= s.start && at < s.end {
-		return *s
+// charged is what is charged now, or when a row begins to hold if that is later.
+func (p *Prices) charged(provider, model string, from time.Time) *Quote {
+	at := time.Now()
+	if from.After(at) {
+		at = from
 	}
-	start, end := r.calendar.around(time.UnixMicro(at))
-	s := span{start.UnixMicro(), end.UnixMicro()}
-	r.now.Store(&s)
-	return s
+	found, ok := p.find(provider, model, at)
+	if !ok {
+		return nil
+	}
+	q := Quote{Row: RowOf(provider, model, found.price), ID: found.price.ID, Layer: found.layer}
+	q.From, q.Until = Day{found.from}, Day{found.until}
+	return &q
 }
 
-// account is the name of an account in the database.
-func (f *family) account(whose string) string { return f.name + "/" + whose + "/" + f.tag }
-
-// splitAccount takes an account's name apart.
-func splitAccount(account string) (budget, whose, tag string) {
-	first, last := strings.IndexByte(account, '/'), strings.LastIndexByte(account, '/')
-	if first < 0 || last <= first {
-		return account, "", ""
-	}
-	return account[:first], account[first+1 : last], account[last+1:]
-}
-
-const longSpender = 160 // bytes of a spender's name that are kept as they are
-
-// spenderText is a caller's name for itself as it is kept: as text that every database takes, and not longer than a key
-// may be. What is longer ends in its own hash.
-func spenderText(s string) string {
-	if len(s) <= longSpender && utf8.ValidString(s) && strings.IndexByte(s, 0) < 0 {
-		return s
-	}
-	s = strings.ReplaceAll(strings.ToValidUTF8(s, "\ufffd"), "\x00", "\ufffd")
-	if len(s) <= longSpender {
-		return s
-	}
-	sum := sha256.Sum256([]byte(s[:min(len(s), 1024)]))
-	return strings.ToValidUTF8(s[:longSpender-20], "") + "~" + hex.EncodeToString(sum[:8])
-}
-
-// used is what a row of the log used, in the budget's unit.
-func (r *rule) used(c *llm.Call) int64 {
-	return Amount{USD: c.Cost, Tokens: c.Usage.Total()}.in(r.unit)
-}
-
-// percent is how much of the budget an amount is.
-func (r *rule) percent(n int64) float64 { return float64(n) / float64(r.limit) * 100 }
-
-// atPercent is the amount at a percentage, rounded up.
-func (r *rule) atPercent(p int) int64 {
-	return int64(money.PerMillion(r.limit).Cost(int64(p) * 10_000))
+func sameRates(a, b llm.Price) bool {
+	a.ID, b.ID = "", ""
+	return reflect.DeepEqual(a, b)
 }

@@ -62,7 +62,7 @@ func (b *Budgets) Post(ctx context.Context, tx *db.Tx, calls []llm.Call) error {
 }
 
 // entries sums a batch by account, in the order in which accounts are locked.
-func (b *Budgets) entries(ctx context.Context, tx *db.Tx, p *plan, calls []llm.Call) ([]*entry, error) {
+func (b *Budgets) entries(ctx context.Context, tx *db.Tx, p *ruleset, calls []llm.Call) ([]*entry, error) {
 	byKey, byPlace := map[key]*entry{}, map[place]*entry{}
 	for i := range calls {
 		c := &calls[i]
@@ -100,7 +100,7 @@ func (e *entry) is(h llm.Hold) bool { return h.Account == e.account && h.Period.
 
 // held adds what a call takes from the lease that it was held of. Where its budget is no longer configured, its account
 // is kept nevertheless.
-func (b *Budgets) held(ctx context.Context, tx *db.Tx, p *plan, byPlace map[place]*entry, c *llm.Call, h llm.Hold) error {
+func (b *Budgets) held(ctx context.Context, tx *db.Tx, p *ruleset, byPlace map[place]*entry, c *llm.Call, h llm.Hold) error {
 	at := place{h.Account, h.Period.UnixMicro()}
 	e := byPlace[at]
 	unit := ""
@@ -229,18 +229,23 @@ func (b *Budgets) confirm(calls []llm.Call) {
 
 const namesKept = 10_000
 
-// nameKeys looks up the names of keys, where a budget goes by them: rows of calls have the ids only. A key's name never
-// changes.
-func (b *Budgets) nameKeys(ctx context.Context, tx *db.Tx, p *plan, calls []llm.Call) error {
-	if !p.named {
-		return nil
-	}
+// nameKeys looks up the names of keys, where a budget goes by them.
+func (b *Budgets) nameKeys(ctx context.Context, tx *db.Tx, p *ruleset, calls []llm.Call) error {
 	if len(b.names) > namesKept {
 		clear(b.names)
 	}
+	return p.nameKeys(ctx, tx, b.names, calls)
+}
+
+// nameKeys adds the names of calls' keys, where a budget goes by them: rows of calls have the ids only. A key's name
+// never changes.
+func (p *ruleset) nameKeys(ctx context.Context, tx *db.Tx, names map[string]string, calls []llm.Call) error {
+	if !p.named {
+		return nil
+	}
 	missing := map[string]bool{}
 	for i := range calls {
-		if _, known := b.names[calls[i].KeyID]; !known && calls[i].KeyID != "" {
+		if _, known := names[calls[i].KeyID]; !known && calls[i].KeyID != "" {
 			missing[calls[i].KeyID] = true
 		}
 	}
@@ -255,7 +260,7 @@ func (b *Budgets) nameKeys(ctx context.Context, tx *db.Tx, p *plan, calls []llm.
 				rows.Close()
 				return fmt.Errorf("read the names of keys: %w", err)
 			}
-			b.names[keyID] = name
+			names[keyID] = name
 		}
 		if err := rows.Err(); err != nil {
 			return fmt.Errorf("read the names of keys: %w", err)

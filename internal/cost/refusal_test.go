@@ -15,7 +15,7 @@ import (
 
 func TestARefusalExplainsItself(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
-		config := map[string]BudgetConfig{"monthly": {Scope: "workflow", USD: dollars(100).USD, Period: Month, TimeZone: "Europe/Berlin", Hard: true}}
+		config := map[string]BudgetConfig{"monthly": {Scope: "workflow", USD: dollars(100).USD, Period: Monthly, TimeZone: "Europe/Berlin", Hard: true}}
 		x := open(t, d, "j", config)
 		at := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 		h, err := x.reserve(support, at, dollars(97.2), time.Second)
@@ -133,7 +133,7 @@ func TestACallerThatLeavesIsNotRefusedAndHoldsNothing(t *testing.T) {
 
 func TestRaisingIsAllOrNothing(t *testing.T) {
 	config := hard(10)
-	config["people"] = BudgetConfig{Scope: "user", USD: dollars(4).USD, Period: Day, Hard: true}
+	config["people"] = BudgetConfig{Scope: "user", USD: dollars(4).USD, Period: Daily, Hard: true}
 	x := open(t, dbtest.Open(t, dbtest.SQLite(t)), "j", config)
 	h, err := x.reserve(support, time.Now(), dollars(1), time.Minute)
 	if err != nil {
@@ -251,7 +251,7 @@ func TestAnEmptyBudgetIsNotBlamedForAShortDeadline(t *testing.T) {
 
 // Two accounts, of which one is used up: who waits for it does not keep others from the other.
 func TestWhoWaitsForOneBudgetDoesNotHoldUpAnother(t *testing.T) {
-	config := map[string]BudgetConfig{"all": {Scope: "environment", USD: dollars(1000).USD, Period: Month, Hard: true}, "people": {Scope: "user", USD: dollars(10).USD, Period: Day, Hard: true}}
+	config := map[string]BudgetConfig{"all": {Scope: "environment", USD: dollars(1000).USD, Period: Monthly, Hard: true}, "people": {Scope: "user", USD: dollars(10).USD, Period: Daily, Hard: true}}
 	x := open(t, dbtest.Open(t, dbtest.SQLite(t)), "j", config)
 	at := time.Now()
 	first, err := x.reserve(support, at, dollars(10), time.Minute)

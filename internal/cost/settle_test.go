@@ -44,14 +44,14 @@ func TestEachScopeCountsItsOwn(t *testing.T) {
 			}
 		}
 		config := map[string]BudgetConfig{
-			"env":      {Scope: "environment", Tokens: 10_000, Period: Month, Hard: true},
-			"unit":     {Scope: "business_unit", Of: "sales", Tokens: 10_000, Period: Month},
-			"workflow": {Scope: "workflow", Tokens: 10_000, Period: Week, Hard: true},
-			"byname":   {Scope: "key", Of: "search", Tokens: 10_000, Period: Day, Hard: true},
-			"byid":     {Scope: "key", Of: "key_3", Tokens: 10_000, Period: Day, Hard: true},
-			"keys":     {Scope: "key", Tokens: 10_000, Period: Day, Hard: true},
-			"people":   {Scope: "user", Tokens: 10_000, Period: Day, Hard: true},
-			"bob":      {Scope: "user", Of: "bob", Tokens: 10_000, Period: Day, Hard: true},
+			"env":      {Scope: "environment", Tokens: 10_000, Period: Monthly, Hard: true},
+			"unit":     {Scope: "business_unit", Of: "sales", Tokens: 10_000, Period: Monthly},
+			"workflow": {Scope: "workflow", Tokens: 10_000, Period: Weekly, Hard: true},
+			"byname":   {Scope: "key", Of: "search", Tokens: 10_000, Period: Daily, Hard: true},
+			"byid":     {Scope: "key", Of: "key_3", Tokens: 10_000, Period: Daily, Hard: true},
+			"keys":     {Scope: "key", Tokens: 10_000, Period: Daily, Hard: true},
+			"people":   {Scope: "user", Tokens: 10_000, Period: Daily, Hard: true},
+			"bob":      {Scope: "user", Of: "bob", Tokens: 10_000, Period: Daily, Hard: true},
 		}
 		x := open(t, d, "j", config)
 		long := strings.Repeat("x", 5000) + "\xff\x00"
@@ -97,9 +97,9 @@ func TestABudgetAddedLaterBeginsWithWhatWasSpent(t *testing.T) {
 			t.Fatal(err)
 		}
 		config := hard(10)
-		config["env"] = BudgetConfig{Scope: "environment", USD: dollars(20).USD, Period: Month}
-		config["people"] = BudgetConfig{Scope: "user", USD: dollars(20).USD, Period: Month, Hard: true}
-		config["key"] = BudgetConfig{Scope: "key", Of: "key_1", USD: dollars(20).USD, Period: Month, Hard: true}
+		config["env"] = BudgetConfig{Scope: "environment", USD: dollars(20).USD, Period: Monthly}
+		config["people"] = BudgetConfig{Scope: "user", USD: dollars(20).USD, Period: Monthly, Hard: true}
+		config["key"] = BudgetConfig{Scope: "key", Of: "key_1", USD: dollars(20).USD, Period: Monthly, Hard: true}
 		x.Reload(config)
 		if _, err := x.reserve(support, at, dollars(2), 5*time.Second); fault.As(err).Code != "budget_exceeded" || !strings.Contains(err.Error(), "$9.00 spent") {
 			t.Fatal(err)
@@ -113,7 +113,7 @@ func TestABudgetAddedLaterBeginsWithWhatWasSpent(t *testing.T) {
 
 func TestACallBelongsToThePeriodInWhichItBegan(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
-		x := open(t, d, "j", map[string]BudgetConfig{"daily": {Scope: "workflow", USD: dollars(10).USD, Period: Day, TimeZone: "Asia/Tokyo", Hard: true}})
+		x := open(t, d, "j", map[string]BudgetConfig{"daily": {Scope: "workflow", USD: dollars(10).USD, Period: Daily, TimeZone: "Asia/Tokyo", Hard: true}})
 		midnight := time.Date(2026, 3, 1, 15, 0, 0, 0, time.UTC)
 		before, after := midnight.Add(-time.Second), midnight
 		over, err := x.reserve(support, before, dollars(10), time.Minute)
@@ -269,7 +269,7 @@ func TestALostProcessIsWrittenOff(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		ctx, at := context.Background(), time.Now()
 		config := hard(100)
-		config["tokens"] = BudgetConfig{Scope: "user", Tokens: 1000, Period: Day, Hard: true}
+		config["tokens"] = BudgetConfig{Scope: "user", Tokens: 1000, Period: Daily, Hard: true}
 		lost := open(t, d, "gone", config)
 		if _, err := lost.reserve(support, at, Amount{USD: dollars(60).USD, Tokens: 500}, time.Minute); err != nil {
 			t.Fatal(err)
@@ -313,7 +313,7 @@ func TestALostProcessIsWrittenOff(t *testing.T) {
 func TestAlertsAreToldOnceAcrossProcesses(t *testing.T) {
 	dbtest.Run(t, func(t *testing.T, openDB func() *db.DB) {
 		config := hard(10)
-		config["soft"] = BudgetConfig{Scope: "workflow", Of: "support-bot", USD: dollars(10).USD, Period: Month, AlertAt: []int{50}}
+		config["soft"] = BudgetConfig{Scope: "workflow", Of: "support-bot", USD: dollars(10).USD, Period: Monthly, AlertAt: []int{50}}
 		var tills []*till
 		for i := range processes {
 			tills = append(tills, open(t, openDB(), fmt.Sprint("j", i), config))
@@ -376,7 +376,7 @@ func TestAnAlertThatItsWriterDidNotLiveToTellIsTold(t *testing.T) {
 
 func TestASoftBudgetMovesCallsToTheEconomyTier(t *testing.T) {
 	dbtest.Run(t, func(t *testing.T, openDB func() *db.DB) {
-		config := map[string]BudgetConfig{"soft": {Scope: "workflow", USD: dollars(10).USD, Period: Month, EconomyAt: 50}}
+		config := map[string]BudgetConfig{"soft": {Scope: "workflow", USD: dollars(10).USD, Period: Monthly, EconomyAt: 50}}
 		x, y := open(t, openDB(), "j", config), open(t, openDB(), "k", config)
 		at := time.Now()
 		if s := x.Standing(support, at); !s.Any || s.HardUSD || s.HardTokens || s.Economy != nil {
@@ -410,7 +410,7 @@ func TestASoftBudgetMovesCallsToTheEconomyTier(t *testing.T) {
 func TestACommitOfWhichNothingWasHeardIsNotCountedTwice(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		config := hard(10)
-		config["soft"] = BudgetConfig{Scope: "workflow", USD: dollars(10).USD, Period: Month}
+		config["soft"] = BudgetConfig{Scope: "workflow", USD: dollars(10).USD, Period: Monthly}
 		x := open(t, d, "j", config)
 		at := time.Now()
 		for range 4 {
@@ -437,7 +437,7 @@ func TestACommitOfWhichNothingWasHeardIsNotCountedTwice(t *testing.T) {
 
 func TestAccountsWithoutCallsAreForgotten(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
-		x := open(t, d, "j", map[string]BudgetConfig{"people": {Scope: "user", USD: dollars(10).USD, Period: Day, Hard: true}, "soft": {Scope: "user", USD: dollars(10).USD, Period: Day}})
+		x := open(t, d, "j", map[string]BudgetConfig{"people": {Scope: "user", USD: dollars(10).USD, Period: Daily, Hard: true}, "soft": {Scope: "user", USD: dollars(10).USD, Period: Daily}})
 		at := time.Now()
 		for i := range 50 {
 			s := support
@@ -486,8 +486,8 @@ func TestOldPeriodsAreDeleted(t *testing.T) {
 
 func BenchmarkReserveAndSettle(b *testing.B) {
 	config := hard(1_000_000)
-	config["people"] = BudgetConfig{Scope: "user", USD: dollars(1_000_000).USD, Period: Day, Hard: true}
-	config["tokens"] = BudgetConfig{Scope: "environment", Tokens: 1 << 50, Period: Month, TimeZone: "Europe/Berlin", Hard: true}
+	config["people"] = BudgetConfig{Scope: "user", USD: dollars(1_000_000).USD, Period: Daily, Hard: true}
+	config["tokens"] = BudgetConfig{Scope: "environment", Tokens: 1 << 50, Period: Monthly, TimeZone: "Europe/Berlin", Hard: true}
 	x := NewBudgets(config, dbtest.Open(b, dbtest.SQLite(b)), "j#1", func(BudgetAlert) {}, slog.New(slog.DiscardHandler))
 	defer x.Close()
 	ctx, at, most := context.Background(), time.Now(), Amount{USD: money.Nanos(1000), Tokens: 100}
@@ -508,7 +508,7 @@ func BenchmarkReserveAndSettle(b *testing.B) {
 
 func BenchmarkStanding(b *testing.B) {
 	config := hard(1_000_000)
-	config["soft"] = BudgetConfig{Scope: "user", USD: dollars(1_000_000).USD, Period: Day, EconomyAt: 80}
+	config["soft"] = BudgetConfig{Scope: "user", USD: dollars(1_000_000).USD, Period: Daily, EconomyAt: 80}
 	x := NewBudgets(config, dbtest.Open(b, dbtest.SQLite(b)), "j#1", func(BudgetAlert) {}, slog.New(slog.DiscardHandler))
 	defer x.Close()
 	at := time.Now()
@@ -523,10 +523,10 @@ func BenchmarkStanding(b *testing.B) {
 func BenchmarkPost(b *testing.B) {
 	for engine, address := range map[string]func(testing.TB) string{"sqlite": dbtest.SQLite, "postgres": dbtest.Postgres} {
 		for name, config := range map[string]map[string]BudgetConfig{"none": nil, "three accounts": {
-			"workflows": {Scope: "workflow", USD: dollars(1_000_000).USD, Period: Month, Hard: true},
-			"all":       {Scope: "environment", USD: dollars(1_000_000).USD, Period: Month, Hard: true},
-			"tokens":    {Scope: "key", Tokens: 1 << 50, Period: Day, Hard: true},
-		}, "a thousand users": {"people": {Scope: "user", Tokens: 1 << 50, Period: Day}}} {
+			"workflows": {Scope: "workflow", USD: dollars(1_000_000).USD, Period: Monthly, Hard: true},
+			"all":       {Scope: "environment", USD: dollars(1_000_000).USD, Period: Monthly, Hard: true},
+			"tokens":    {Scope: "key", Tokens: 1 << 50, Period: Daily, Hard: true},
+		}, "a thousand users": {"people": {Scope: "user", Tokens: 1 << 50, Period: Daily}}} {
 			b.Run(engine+", "+name, func(b *testing.B) {
 				x := open(b, dbtest.Open(b, address(b)), "j", config)
 				at, used := time.Now(), Amount{USD: 1000, Tokens: 100}

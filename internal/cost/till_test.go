@@ -169,7 +169,7 @@ func dollars(n float64) Amount { return Amount{USD: money.Nanos(n * float64(mone
 
 // hard is a hard monthly budget of a workflow.
 func hard(usd int) map[string]BudgetConfig {
-	return map[string]BudgetConfig{"monthly": {Scope: "workflow", USD: money.Nanos(usd) * money.Dollar, Period: Month, Hard: true}}
+	return map[string]BudgetConfig{"monthly": {Scope: "workflow", USD: money.Nanos(usd) * money.Dollar, Period: Monthly, Hard: true}}
 }
 
 // rush makes n calls at once, spread over processes, and counts those that passed, until their deadline.

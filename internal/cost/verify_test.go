@@ -63,16 +63,16 @@ func TestAnotherPeriodIsAnotherAccount(t *testing.T) {
 			}
 			return map[string]BudgetConfig{"b": c}
 		}
-		x := open(t, d, "j", of(Day, 0))
+		x := open(t, d, "j", of(Daily, 0))
 		first := time.Date(2026, 6, 1, 10, 0, 0, 0, time.UTC) // a Monday, and the first of a month
 		x.pass(support, first, Amount{USD: dollars(4).USD, Tokens: 100})
 		x.pass(support, first.AddDate(0, 0, 1), Amount{USD: dollars(4).USD, Tokens: 100})
-		x.Reload(of(Month, 0))
+		x.Reload(of(Monthly, 0))
 		x.pass(support, first, Amount{USD: dollars(1).USD, Tokens: 100})
 		if _, err := x.reserve(support, first, dollars(2), time.Second); fault.As(err).Code != "budget_exceeded" {
 			t.Error(err)
 		}
-		x.Reload(of(Month, 1000))
+		x.Reload(of(Monthly, 1000))
 		x.pass(support, first, Amount{USD: dollars(100).USD, Tokens: 700})
 		if _, err := x.reserve(support, first, Amount{Tokens: 1}, time.Second); fault.As(err).Code != "budget_exceeded" {
 			t.Error(err)
@@ -83,7 +83,7 @@ func TestAnotherPeriodIsAnotherAccount(t *testing.T) {
 
 func TestANewAccountOfABudgetLongKnownBeginsWithNothing(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
-		x := open(t, d, "j", map[string]BudgetConfig{"people": {Scope: "user", USD: dollars(10).USD, Period: Day, Hard: true}, "all": {Scope: "environment", USD: dollars(10).USD, Period: Day}})
+		x := open(t, d, "j", map[string]BudgetConfig{"people": {Scope: "user", USD: dollars(10).USD, Period: Daily, Hard: true}, "all": {Scope: "environment", USD: dollars(10).USD, Period: Daily}})
 		at := time.Now()
 		for _, r := range x.plan.Load().rules {
 			eventually(t, "the budget was met", func() bool {

@@ -222,6 +222,19 @@ CREATE TABLE ledger (
 CREATE INDEX ledger_lost ON ledger (at) WHERE kind = 'lost';
 CREATE INDEX ledger_user ON ledger (user_id, at) WHERE user_id <> '';
 
+CREATE TABLE prices (
+    provider TEXT NOT NULL,
+    model TEXT NOT NULL,
+    valid_from BIGINT NOT NULL,
+    valid_until BIGINT NOT NULL,
+    price TEXT NOT NULL,
+    source TEXT NOT NULL,
+    as_of BIGINT NOT NULL,
+    imported_at BIGINT NOT NULL,
+    imported_by TEXT NOT NULL,
+    PRIMARY KEY (provider, model, valid_from)
+);
+
 CREATE TABLE run_steps (
     run_id TEXT NOT NULL,
     step TEXT NOT NULL,
@@ -327,6 +340,10 @@ CREATE TABLE usage_hourly (
     reasoning_tokens BIGINT NOT NULL,
     nanos_usd BIGINT NOT NULL,
     latency TEXT NOT NULL,
+    cache_write_long_tokens BIGINT NOT NULL DEFAULT 0,
+    audio_input_tokens BIGINT NOT NULL DEFAULT 0,
+    audio_output_tokens BIGINT NOT NULL DEFAULT 0,
+    images BIGINT NOT NULL DEFAULT 0,
     PRIMARY KEY (hour, environment, business_unit, workflow, surface, model, deployment)
 );
 

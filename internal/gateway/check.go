@@ -112,8 +112,10 @@ func (c Config) checkModels(refuse, warn func(string, ...any)) {
 			if _, ok := c.Providers[d.Provider]; !ok {
 				refuse("%s.deployments[%d].provider %q is not among the providers: %v", where, i, d.Provider, slices.Sorted(maps.Keys(c.Providers)))
 			}
-			if p := d.Prices; p != nil && (p.Input < 0 || p.Output < 0 || p.CacheRead < 0 || p.CacheWrite < 0 || p.Reasoning < 0) {
-				refuse("%s.deployments[%d].prices must not be negative", where, i)
+			if d.Prices != nil {
+				if err := d.Prices.check(); err != nil {
+					refuse("%s.deployments[%d].prices.%w", where, i, err)
+				}
 			}
 		}
 	}

@@ -10,8 +10,6 @@ import (
 	"time"
 
 	"airfield/internal/limit"
-	"airfield/internal/llm"
-	"airfield/internal/money"
 	"airfield/internal/secret"
 )
 
@@ -93,22 +91,6 @@ type DeploymentConfig struct {
 	Lacks    []string     `yaml:"lacks" json:"lacks" doc:"What it cannot do, besides what the model lacks."`
 	Limits   limit.Rate   `yaml:"limits" json:"limits" doc:"What calls to it may use: the provider's limits for your account, so that they are not run into."`
 	Prices   *PriceConfig `yaml:"prices" json:"prices" doc:"What it charges, where that differs from the price list."`
-}
-
-// PriceConfig is what a deployment charges, in dollars per million tokens.
-type PriceConfig struct {
-	Input      money.Nanos `yaml:"input" json:"input" doc:"Tokens that go in."`
-	CacheRead  money.Nanos `yaml:"cache_read" json:"cache_read" doc:"Tokens read from the provider's cache; by default as input."`
-	CacheWrite money.Nanos `yaml:"cache_write" json:"cache_write" doc:"Tokens written to the provider's cache; by default as input."`
-	Output     money.Nanos `yaml:"output" json:"output" doc:"Tokens that come out."`
-	Reasoning  money.Nanos `yaml:"reasoning" json:"reasoning" doc:"Reasoning tokens; by default as output."`
-}
-
-func (p PriceConfig) price(id string) llm.Price {
-	return llm.Price{ID: id, Rates: llm.Rates{
-		Input: money.PerMillion(p.Input), CacheRead: money.PerMillion(p.CacheRead), CacheWrite: money.PerMillion(p.CacheWrite),
-		Output: money.PerMillion(p.Output), Reasoning: money.PerMillion(p.Reasoning),
-	}}
 }
 
 // The builtin models are always there, with no network and no key.

@@ -78,6 +78,7 @@ type Reading struct {
 	Output  int64     // tokens of generated text seen until now, estimated: charged where no usage is reported
 	Finish  string    // why the generation ended, in the surface's words; empty while it has not
 	Problem string    // the message of a Failure
+	Service string    // the service tier that was billed, as the provider names it; empty where it does not say
 }
 
 // Known is the meter of a provider that knows beforehand what its answer uses: Reading is returned as it is.

@@ -31,7 +31,7 @@ func (c *call) usageOf(read Reading, outcome llm.Outcome) llm.Usage {
 
 // settle charges what the answer used and writes the row. It comes before the last byte for the caller.
 func (c *call) settle(read Reading, outcome llm.Outcome, problem *fault.Fault) {
-	c.row.Finish = read.Finish
+	c.row.Finish, c.row.Service = read.Finish, billed(read.Service)
 	c.charge(c.usageOf(read, outcome))
 	text := ""
 	if problem != nil {
@@ -49,10 +49,18 @@ func (c *call) settle(read Reading, outcome llm.Outcome, problem *fault.Fault) {
 	c.finish(outcome, problem)
 }
 
+// billed is a service tier as the row names it; the usual one has no name there.
+func billed(service string) string {
+	if llm.Usual(service) {
+		return ""
+	}
+	return service
+}
+
 // charge puts a usage and its cost in the row, together with what attempts that brought nothing used.
 func (c *call) charge(u llm.Usage) {
 	c.row.Usage, c.row.Cost, c.row.PriceID, c.row.Priced = c.lost.Add(u), c.lostCost, "", !c.lostUnpriced
-	if u.Total() == 0 && u.Images == 0 {
+	if u.Empty() {
 		return // nothing more was used, which costs nothing at any price
 	}
 	price, ok := c.served.priceAt(c.g.prices, c.row.Start)

@@ -95,3 +95,10 @@ type Call struct {
 	Lease        string        // of the process that held money for it
 	Holds        []Hold        // the budgets from which that lease is
 }
+
+// Change is a call whose cost was found anew. The call says what it costs now.
+type Change struct {
+	Call     Call
+	Old, New money.Nanos
+	Unpriced bool // no price was known before
+}

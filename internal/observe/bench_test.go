@@ -1,13 +1,17 @@
 package observe
 
 import (
+	"context"
+	"errors"
 	"syscall"
 	"testing"
 	"time"
 
 	"airfield/internal/cost"
+	"airfield/internal/db"
 	"airfield/internal/db/dbtest"
 	"airfield/internal/llm"
+	"airfield/internal/money"
 )
 
 type nowhere struct{}
@@ -74,6 +78,40 @@ func BenchmarkDrain(b *testing.B) {
 			if n := count(b, d, "SELECT COUNT(*) FROM calls"); n != calls {
 				b.Fatal(n)
 			}
+		})
+	}
+}
+
+// BenchmarkReprice is a call that is charged anew, with its ledger entry and its hour, in batches.
+func BenchmarkReprice(b *testing.B) {
+	for name, address := range map[string]func(testing.TB) string{"sqlite": dbtest.SQLite, "postgres": dbtest.Postgres} {
+		b.Run(name, func(b *testing.B) {
+			const calls = 10_000
+			ctx, d := context.Background(), dbtest.Open(b, address(b))
+			ledger, noon := cost.NewLedger(d), time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
+			list := make([]llm.Call, calls)
+			for i := range list {
+				list[i] = at(noon.Add(time.Duration(i)*time.Second), func(c *llm.Call) { c.Upstream = "small" })
+			}
+			err := d.Tx(ctx, func(tx *db.Tx) error {
+				scratch := []byte{}
+				if err := tx.Insert(ctx, "calls", callColumns, "", calls, func(i int, args []any) []any { return callArgs(&list[i], 1, &scratch, args) }); err != nil {
+					return err
+				}
+				return errors.Join(ledger.Post(ctx, tx, list), postUsage(ctx, tx, list))
+			})
+			if err != nil {
+				b.Fatal(err)
+			}
+			s, rate := NewStore(d), money.PerMillion(0)
+			for b.Loop() {
+				rate += 1_000_000
+				sum, err := s.Reprice(ctx, Repricing{Since: noon}, func(*llm.Call) (llm.Price, bool) { return llm.Price{ID: "p", Rates: llm.Rates{Input: rate}}, true }, goOn, ledger)
+				if err != nil || sum.Changed != calls {
+					b.Fatal(sum, err)
+				}
+			}
+			b.ReportMetric(float64(b.N*calls)/b.Elapsed().Seconds(), "calls/s")
 		})
 	}
 }

@@ -51,18 +51,18 @@ func (s *Store) Usage(ctx context.Context, f UsageFilter) ([]UsageRow, error) {
 	q.add(!f.From.IsZero(), "hour >= ?", db.Micros(f.From.Truncate(time.Hour)))
 	q.add(!f.To.IsZero(), "hour < ?", db.Micros(f.To))
 	q.add(f.Workflow != "", "workflow = ?", f.Workflow)
-	figures := []string{"calls", "errors", "unpriced", "input_tokens", "cache_read_tokens", "cache_write_tokens", "output_tokens", "reasoning_tokens", "nanos_usd"}
+	columns := slices.Clone(usageFigures)
 	query := "SELECT "
 	for _, by := range f.By {
 		query += by + ", "
 	}
 	if f.Latency {
-		query += strings.Join(figures, ", ") + ", latency FROM usage_hourly" + q.String()
+		query += strings.Join(columns, ", ") + ", latency FROM usage_hourly" + q.String()
 	} else {
-		for i, name := range figures {
-			figures[i] = "CAST(COALESCE(SUM(" + name + "), 0) AS BIGINT)"
+		for i, name := range columns {
+			columns[i] = "CAST(COALESCE(SUM(" + name + "), 0) AS BIGINT)"
 		}
-		query += strings.Join(figures, ", ") + ", '{}' FROM usage_hourly" + q.String()
+		query += strings.Join(columns, ", ") + ", '{}' FROM usage_hourly" + q.String()
 		if len(f.By) > 0 {
 			query += " GROUP BY " + strings.Join(f.By, ", ")
 		}
@@ -79,13 +79,13 @@ func (s *Store) Usage(ctx context.Context, f UsageFilter) ([]UsageRow, error) {
 	names := make([]string, len(f.By))
 	for rows.Next() {
 		row := UsageRow{}
-		values := make([]any, 0, len(f.By)+10)
+		values := make([]any, 0, len(f.By)+len(columns)+1)
 		for i := range names {
 			values = append(values, &names[i])
 		}
 		var latency string
-		u := &row.Usage
-		if err := rows.Scan(append(values, &row.Calls, &row.Errors, &row.Unpriced, &u.Input, &u.CacheRead, &u.CacheWrite, &u.Output, &u.Reasoning, &row.Cost, &latency)...); err != nil {
+		values = append(values, figures(&row.Calls, &row.Errors, &row.Unpriced, &row.Usage, &row.Cost)...)
+		if err := rows.Scan(append(values, &latency)...); err != nil {
 			return nil, fmt.Errorf("read usage: %w", err)
 		}
 		if row.latency, err = ParseHistogram(latency); err != nil {

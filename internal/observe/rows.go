@@ -20,18 +20,23 @@ func callArgs(c *llm.Call, recorded int64, scratch *[]byte, args []any) []any {
 }
 
 func scanCall(row interface{ Scan(...any) error }) (c llm.Call, recorded int64, err error) {
+	c, _, recorded, err = scanRow(row)
+	return c, recorded, err
+}
+
+// scanRow also returns the detail as it is written.
+func scanRow(row interface{ Scan(...any) error }) (c llm.Call, text []byte, recorded int64, err error) {
 	var started, duration, priced int64
-	var text []byte
 	if err := row.Scan(&c.ID, &started, &duration, &c.Workflow, &c.Model, &c.Outcome, &c.Cost, &priced, &c.TraceID, &text, &recorded); err != nil {
-		return c, 0, err
+		return c, nil, 0, err
 	}
 	var d detail
 	if err := json.Unmarshal(text, &d); err != nil {
-		return c, 0, fmt.Errorf("detail of %s: %w", c.ID, err)
+		return c, nil, 0, fmt.Errorf("detail of %s: %w", c.ID, err)
 	}
 	c.Start, c.Duration, c.Priced = db.Time(started), micros(duration), priced != 0
 	d.fill(&c)
-	return c, recorded, nil
+	return c, text, recorded, nil
 }
 
 var spanColumns = []string{"trace_id", "span_id", "parent_id", "name", "started_at", "ended_at", "error", "attributes"}

@@ -19,7 +19,7 @@ import (
 func TestWhatADeadProcessHeldIsSpentOrFreeOnceItsJournalIsIn(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		ctx, dir, at := context.Background(), t.TempDir(), time.Now()
-		config := map[string]cost.BudgetConfig{"b": {Scope: "workflow", USD: 10 * money.Dollar, Period: cost.Month, Hard: true}}
+		config := map[string]cost.BudgetConfig{"b": {Scope: "workflow", USD: 10 * money.Dollar, Period: cost.Monthly, Hard: true}}
 		spender := llm.Spender{Workflow: "support"}
 		four := cost.Amount{USD: 4 * money.Dollar}
 

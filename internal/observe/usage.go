@@ -42,7 +42,7 @@ func (s *sums) add(c *llm.Call) {
 	if c.Outcome != llm.OK && c.Outcome != llm.Cancelled {
 		s.errors++
 	}
-	if !c.Priced && c.Usage.Total() > 0 {
+	if !c.Priced && !c.Usage.Empty() {
 		s.unpriced++
 	}
 	s.usage = s.usage.Add(c.Usage)
@@ -60,6 +60,15 @@ func (s *sums) merge(o *sums) {
 	s.latency.Merge(o.latency)
 }
 
+// seriesOf is where a call is counted. What a call without a deployment called a model is not part of it.
+func seriesOf(c *llm.Call) series {
+	key := series{hour: db.Micros(c.Start.Truncate(time.Hour)), environment: c.Environment, businessUnit: c.BusinessUnit, workflow: c.Workflow, surface: string(c.Surface), deployment: c.Deployment}
+	if c.Deployment != "" {
+		key.model = c.Model
+	}
+	return key
+}
+
 // rollUp sums the calls of a batch by hour and series. Calls without a deployment (refused before one was chosen) have
 // series of their own, so that their quick failures do not flatter a deployment's latency. What they called a model is
 // in their rows only: a series for every name that somebody makes up would have no end.
@@ -67,10 +76,7 @@ func rollUp(calls []llm.Call) map[series]*sums {
 	out := map[series]*sums{}
 	for i := range calls {
 		c := &calls[i]
-		key := series{hour: db.Micros(c.Start.Truncate(time.Hour)), environment: c.Environment, businessUnit: c.BusinessUnit, workflow: c.Workflow, surface: string(c.Surface), deployment: c.Deployment}
-		if c.Deployment != "" {
-			key.model = c.Model
-		}
+		key := seriesOf(c)
 		s := out[key]
 		if s == nil {
 			s = &sums{latency: Histogram{}}
@@ -83,6 +89,23 @@ func rollUp(calls []llm.Call) map[series]*sums {
 
 const usageKey = "hour = ? AND environment = ? AND business_unit = ? AND workflow = ? AND surface = ? AND model = ? AND deployment = ?"
 
+// usageFigures are the columns that add up, in the order of figures.
+var usageFigures = []string{"calls", "errors", "unpriced", "input_tokens", "cache_read_tokens", "cache_write_tokens", "output_tokens", "reasoning_tokens", "nanos_usd",
+	"cache_write_long_tokens", "audio_input_tokens", "audio_output_tokens", "images"}
+
+func figures(calls, errors, unpriced *int64, u *llm.Usage, nanos *money.Nanos) []any {
+	return []any{calls, errors, unpriced, &u.Input, &u.CacheRead, &u.CacheWrite, &u.Output, &u.Reasoning, (*int64)(nanos), &u.CacheWriteLong, &u.AudioInput, &u.AudioOutput, &u.Images}
+}
+
+func (s *sums) figures() []any { return figures(&s.calls, &s.errors, &s.unpriced, &s.usage, &s.nanos) }
+
+var (
+	makeUsage = "INSERT INTO usage_hourly (hour, environment, business_unit, workflow, surface, model, deployment, " + strings.Join(usageFigures, ", ") +
+		", latency) VALUES (?,?,?,?,?,?,?," + strings.Repeat("0,", len(usageFigures)) + "'{}') ON CONFLICT DO NOTHING"
+	readUsage  = "SELECT " + strings.Join(usageFigures, ", ") + ", latency FROM usage_hourly WHERE " + usageKey
+	writeUsage = "UPDATE usage_hourly SET " + strings.Join(usageFigures, " = ?, ") + " = ?, latency = ? WHERE " + usageKey
+)
+
 // postUsage adds a batch's sums to the hourly rows. The row is made first where there is none, then locked, because a
 // histogram cannot be added up by the database, nor sums with a bound.
 func postUsage(ctx context.Context, tx *db.Tx, calls []llm.Call) error {
@@ -93,25 +116,32 @@ func postUsage(ctx context.Context, tx *db.Tx, calls []llm.Call) error {
 	}
 	slices.SortFunc(keys, series.compare)
 	for _, k := range keys {
-		s := rolled[k]
-		if _, err := tx.Exec(ctx, "INSERT INTO usage_hourly (hour, environment, business_unit, workflow, surface, model, deployment, calls, errors, unpriced, input_tokens, cache_read_tokens, cache_write_tokens, output_tokens, reasoning_tokens, nanos_usd, latency) VALUES (?,?,?,?,?,?,?,0,0,0,0,0,0,0,0,0,'{}') ON CONFLICT DO NOTHING", k.args()...); err != nil {
+		if _, err := tx.Exec(ctx, makeUsage, k.args()...); err != nil {
 			return fmt.Errorf("roll up usage: %w", err)
 		}
-		var was sums
-		var text string
-		if err := tx.QueryRow(ctx, "SELECT calls, errors, unpriced, input_tokens, cache_read_tokens, cache_write_tokens, output_tokens, reasoning_tokens, nanos_usd, latency FROM usage_hourly WHERE "+usageKey+tx.ForUpdate(), k.args()...).
-			Scan(&was.calls, &was.errors, &was.unpriced, &was.usage.Input, &was.usage.CacheRead, &was.usage.CacheWrite, &was.usage.Output, &was.usage.Reasoning, &was.nanos, &text); err != nil {
-			return fmt.Errorf("roll up usage: %w", err)
-		}
-		var err error
-		if was.latency, err = ParseHistogram(text); err != nil {
-			return fmt.Errorf("roll up usage: %w", err)
-		}
-		was.merge(s)
-		args := []any{was.calls, was.errors, was.unpriced, was.usage.Input, was.usage.CacheRead, was.usage.CacheWrite, was.usage.Output, was.usage.Reasoning, int64(was.nanos), was.latency.String()}
-		if _, err := tx.Exec(ctx, "UPDATE usage_hourly SET calls = ?, errors = ?, unpriced = ?, input_tokens = ?, cache_read_tokens = ?, cache_write_tokens = ?, output_tokens = ?, reasoning_tokens = ?, nanos_usd = ?, latency = ? WHERE "+usageKey, append(args, k.args()...)...); err != nil {
+		if err := changeUsage(ctx, tx, k, func(was *sums) { was.merge(rolled[k]) }); err != nil {
 			return fmt.Errorf("roll up usage: %w", err)
 		}
 	}
 	return nil
+}
+
+// changeUsage locks the row of a series, which must be there, and writes what change makes of it.
+func changeUsage(ctx context.Context, tx *db.Tx, k series, change func(*sums)) error {
+	var was sums
+	var text string
+	if err := tx.QueryRow(ctx, readUsage+tx.ForUpdate(), k.args()...).Scan(append(was.figures(), &text)...); err != nil {
+		return err
+	}
+	var err error
+	if was.latency, err = ParseHistogram(text); err != nil {
+		return err
+	}
+	change(&was)
+	args := make([]any, 0, len(usageFigures)+8)
+	for _, figure := range was.figures() {
+		args = append(args, *figure.(*int64))
+	}
+	_, err = tx.Exec(ctx, writeUsage, append(append(args, was.latency.String()), k.args()...)...)
+	return err
 }

@@ -66,6 +66,7 @@ type handles struct {
 	calls, unpriced                           prometheus.Counter
 	duration, first                           prometheus.Observer
 	input, cacheRead, cacheWrite, out, reason prometheus.Counter
+	cacheWriteLong, audioIn, audioOut         prometheus.Counter
 	cost                                      prometheus.Counter
 }
 
@@ -135,10 +136,13 @@ func (m *Metrics) Call(c *llm.Call) {
 	add(h.cacheWrite, u.CacheWrite)
 	add(h.out, u.Output)
 	add(h.reason, u.Reasoning)
+	add(h.cacheWriteLong, u.CacheWriteLong)
+	add(h.audioIn, u.AudioInput)
+	add(h.audioOut, u.AudioOutput)
 	switch {
 	case c.Cost > 0:
 		h.cost.Add(float64(c.Cost) / float64(money.Dollar))
-	case !c.Priced && u.Total() > 0:
+	case !c.Priced && !u.Empty():
 		h.unpriced.Inc()
 	}
 }
@@ -171,8 +175,13 @@ func (m *Metrics) handle(key labels) *handles {
 		cacheWrite: m.tokens.WithLabelValues("cache_write", key.workflow, key.model),
 		out:        m.tokens.WithLabelValues("output", key.workflow, key.model),
 		reason:     m.tokens.WithLabelValues("reasoning", key.workflow, key.model),
-		cost:       m.cost.WithLabelValues(key.workflow, key.model),
-		unpriced:   m.unpriced.WithLabelValues(key.workflow, key.model),
+
+		cacheWriteLong: m.tokens.WithLabelValues("cache_write_long", key.workflow, key.model),
+		audioIn:        m.tokens.WithLabelValues("audio_input", key.workflow, key.model),
+		audioOut:       m.tokens.WithLabelValues("audio_output", key.workflow, key.model),
+
+		cost:     m.cost.WithLabelValues(key.workflow, key.model),
+		unpriced: m.unpriced.WithLabelValues(key.workflow, key.model),
 	}
 	m.handles[key] = h
 	return h

@@ -32,6 +32,7 @@ type Door struct {
 	Gateway        *gateway.Gateway
 	Notify         *notify.Notifier
 	Budgets        *cost.Budgets
+	Prices         Prices
 	System         System
 	MaxUpload      int64
 	Version        string

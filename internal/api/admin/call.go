@@ -35,8 +35,13 @@ type Call struct {
 	InputTokens   int64             `json:"input_tokens" doc:"Every token that went in, cached or not."`
 	CacheRead     int64             `json:"cache_read_tokens,omitempty"`
 	CacheWrite    int64             `json:"cache_write_tokens,omitempty"`
+	CacheLong     int64             `json:"cache_write_long_tokens,omitempty" doc:"Written to the provider's cache to stay for an hour."`
+	AudioInput    int64             `json:"audio_input_tokens,omitempty"`
 	OutputTokens  int64             `json:"output_tokens" doc:"Every token that came out, reasoning included."`
 	Reasoning     int64             `json:"reasoning_tokens,omitempty"`
+	AudioOutput   int64             `json:"audio_output_tokens,omitempty"`
+	Images        int64             `json:"images,omitempty"`
+	ServiceTier   string            `json:"service_tier,omitempty" doc:"That was billed, as the provider names it."`
 	UsageSource   string            `json:"usage_source,omitempty" enum:"reported,counted,estimated"`
 	CostUSD       money.Nanos       `json:"cost_usd"`
 	Priced        bool              `json:"priced" doc:"False: no price is known, and the cost is unknown, not zero."`
@@ -89,6 +94,7 @@ func callOf(c llm.Call) Call {
 		Workflow: c.Workflow, KeyID: c.KeyID, User: c.User, Session: c.Session, Tags: c.Tags, Surface: string(c.Surface), Model: c.Model, Deployment: c.Deployment,
 		Provider: c.Provider, UpstreamModel: c.Upstream, Stream: c.Stream, Status: c.Status, Outcome: string(c.Outcome), ErrorKind: c.ErrorKind, Error: c.Error, Finish: c.Finish,
 		InputTokens: c.Usage.Prompt(), CacheRead: c.Usage.CacheRead, CacheWrite: c.Usage.CacheWrite, OutputTokens: c.Usage.Completion(), Reasoning: c.Usage.Reasoning,
+		CacheLong: c.Usage.CacheWriteLong, AudioInput: c.Usage.AudioInput, AudioOutput: c.Usage.AudioOutput, Images: c.Usage.Images, ServiceTier: c.Service,
 		UsageSource: string(c.Usage.Source), CostUSD: c.Cost, Priced: c.Priced, PriceID: c.PriceID, TraceID: c.TraceID, SpanID: c.SpanID, Prompt: c.Prompt, PromptVersion: c.Version,
 		WaitedMS: millis(c.Waited), Decision: decisionOf(c), Cache: c.Cache, Degraded: c.Degraded, RequestBytes: c.RequestSize, ResponseBytes: c.ResponseSize, Attempts: []Attempt{},
 	}

@@ -21,6 +21,7 @@ import (
 var opens = map[string]string{
 	"DELETE /api/collections/{name}":                        "OW",
 	"DELETE /api/documents/{id}":                            "OW",
+	"DELETE /api/prices":                                    "",
 	"GET /api/audit":                                        "A",
 	"GET /api/audit/head":                                   "A",
 	"GET /api/audit/verify":                                 "A",
@@ -42,6 +43,7 @@ var opens = map[string]string{
 	"GET /api/keys":                                         "",
 	"GET /api/notify":                                       "OAV",
 	"GET /api/route":                                        "OAV",
+	"GET /api/prices":                                       "OAV",
 	"GET /api/sources":                                      "OAV",
 	"GET /api/status":                                       "OAV",
 	"GET /api/traces/{id}":                                  "OAV",
@@ -57,6 +59,8 @@ var opens = map[string]string{
 	"POST /api/flush":                                       "O",
 	"POST /api/keys":                                        "",
 	"POST /api/keys/{id}/revoke":                            "",
+	"POST /api/prices/import":                               "",
+	"POST /api/prices/reprice":                              "",
 	"POST /api/reload":                                      "O",
 	"POST /api/route/explain":                               "OAV",
 	"POST /api/versions":                                    "OAVW",
@@ -66,6 +70,7 @@ var opens = map[string]string{
 var valid = map[string]struct{ query, body string }{
 	"GET /api/why":                           {query: "?document=doc_1"},
 	"POST /api/budgets/write-off":            {body: `{"lease":"l"}`},
+	"DELETE /api/prices":                     {query: "?provider=p&model=m"},
 	"POST /api/keys":                         {body: `{"name":"x","role":"viewer"}`},
 	"POST /api/route/explain":                {body: `{"request":{"model":"x"}}`},
 	"POST /api/versions":                     {body: `{"ids":["ver_1"]}`},

@@ -16,6 +16,7 @@ import (
 	"airfield/internal/access"
 	"airfield/internal/api"
 	"airfield/internal/caller"
+	"airfield/internal/cost"
 	"airfield/internal/fault"
 	"airfield/internal/ingest"
 )
@@ -24,8 +25,10 @@ import (
 type streamRoute struct {
 	route
 	parameters []*huma.Param
-	sends      string // media type of the request's body
-	returns    string // and of the answer's
+	sends      string       // media type of the request's body
+	returns    string       // and of the answer's
+	answer     reflect.Type // of a JSON answer; each line of an ndjson one
+	status     string
 	handler    func(http.ResponseWriter, *http.Request) error
 }
 
@@ -39,11 +42,19 @@ func (d *Door) streams() []streamRoute {
 			[]*huma.Param{in("path", "name", "Name or id of the collection."), {Name: "name", In: "query", Description: "Name of the file.", Required: true, Schema: text},
 				in("query", "key", "What identifies the document, by default its name: uploading it again makes a version."),
 				in("header", "airfield-metadata", "Its metadata as a JSON object.")},
-			"application/octet-stream", "application/json", d.upload},
+			"application/octet-stream", "application/json", reflect.TypeFor[ingest.Receipt](), "202", d.upload},
 		{route{http.MethodGet, "/api/documents/{id}/content", "getContent", "A version's bytes as they came in", documents},
 			[]*huma.Param{in("path", "id", "Id of the document."), in("query", "version", "Its number; by default the live one.")},
-			"", "application/octet-stream", d.content},
-		{route{http.MethodPost, "/api/backup", "backup", "A consistent copy of the installation", adminsOnly}, nil, "", "application/x-tar", d.backup},
+			"", "application/octet-stream", nil, "200", d.content},
+		{route{http.MethodPost, "/api/backup", "backup", "A consistent copy of the installation", adminsOnly}, nil, "", "application/x-tar", nil, "200", d.backup},
+		{route{http.MethodPost, "/api/prices/import", "importPrices", "Take over a file of prices, all of it or nothing", adminsOnly},
+			[]*huma.Param{in("query", "dry_run", "true: say what it would change."), in("query", "skip_bad", "true: leave out rows that are bad, instead of refusing all."),
+				in("query", "as_of", "The day on which prices without one were true; by default today."), in("query", "from", "The day from which prices without one hold; by default always.")},
+			"application/json", "application/json", reflect.TypeFor[cost.ImportReport](), "200", d.importPrices},
+		{route{http.MethodPost, "/api/prices/reprice", "reprice", "Find the cost of calls in the log anew; a line of progress after each batch, the last one says done", adminsOnly},
+			[]*huma.Param{in("query", "since", "Calls that began then or later, RFC 3339. It must be there."), in("query", "until", "Calls that began before."), in("query", "workflow", "Only this workflow's."),
+				in("query", "model", "Only those that asked for this model."), in("query", "only_unpriced", "true: only calls whose price was not known."), in("query", "dry_run", "true: change nothing.")},
+			"", "application/x-ndjson", reflect.TypeFor[RepriceLine](), "200", d.reprice},
 	}
 }
 
@@ -57,9 +68,10 @@ func (s streamRoute) describe(a huma.API) {
 	if s.sends != "" {
 		op.RequestBody = &huma.RequestBody{Required: true, Content: media(s.sends)}
 	}
-	if s.returns == "application/json" {
-		receipt := a.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[ingest.Receipt](), true, "")
-		op.Responses = map[string]*huma.Response{"202": {Description: "Accepted", Content: map[string]*huma.MediaType{s.returns: {Schema: receipt}}}}
+	if s.answer != nil {
+		schema := a.OpenAPI().Components.Schemas.Schema(s.answer, true, "")
+		text := map[string]string{"200": "OK", "202": "Accepted"}[s.status]
+		op.Responses = map[string]*huma.Response{s.status: {Description: text, Content: map[string]*huma.MediaType{s.returns: {Schema: schema}}}}
 	}
 	a.OpenAPI().AddOperation(&op)
 }

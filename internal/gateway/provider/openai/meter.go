@@ -17,6 +17,7 @@ type meter struct {
 	output  token.Counter
 	finish  string
 	problem string
+	service string
 }
 
 // NewMeter returns a meter for one answer of the surface.
@@ -35,6 +36,8 @@ func (m *meter) Event(data []byte) gateway.Event {
 			empty = m.choices(o.Value, true) == 0
 		case "usage":
 			reported = m.readUsage(o.Value)
+		case "service_tier":
+			m.readService(o.Value)
 		case "error":
 			if scan.Kind(o.Value) != 'n' {
 				kind, m.problem = gateway.Failure, problem(o.Value)
@@ -61,6 +64,8 @@ func (m *meter) Body(body []byte, partial bool) error {
 			choices = o.Value
 		case "usage":
 			m.readUsage(o.Value)
+		case "service_tier":
+			m.readService(o.Value)
 		}
 	}
 	if err := o.Err(); err != nil {
@@ -79,6 +84,11 @@ func (m *meter) tail(body []byte) {
 	if at := bytes.LastIndex(body, []byte(`"usage":`)); at >= 0 {
 		if value, err := scan.Prefix(body[at+len(`"usage":`):]); err == nil {
 			m.readUsage(value)
+		}
+	}
+	if at := bytes.LastIndex(body, []byte(`"service_tier":`)); at >= 0 {
+		if value, err := scan.Prefix(body[at+len(`"service_tier":`):]); err == nil {
+			m.readService(value)
 		}
 	}
 	if at := bytes.LastIndex(body, []byte(`"finish_reason":`)); at >= 0 {
@@ -126,68 +136,6 @@ func (m *meter) text(value []byte) {
 	}
 }
 
-// readUsage reads a usage object and reports whether it was one. The last one of an answer counts: some endpoints
-// send a running total with every chunk.
-func (m *meter) readUsage(value []byte) bool {
-	var prompt, completion, total, cached, written, reasoning int64
-	o := scan.Object(value)
-	for o.Next() {
-		switch string(o.Key) {
-		case "prompt_tokens":
-			prompt = tokens(o.Value)
-		case "completion_tokens":
-			completion = tokens(o.Value)
-		case "total_tokens":
-			total = tokens(o.Value)
-		case "prompt_cache_hit_tokens": // DeepSeek's name for what details call cached_tokens
-			cached = max(cached, tokens(o.Value))
-		case "prompt_tokens_details":
-			for d := scan.Object(o.Value); d.Next(); {
-				switch string(d.Key) {
-				case "cached_tokens":
-					cached = max(cached, tokens(d.Value))
-				case "cache_write_tokens":
-					written = tokens(d.Value)
-				}
-			}
-		case "completion_tokens_details":
-			for d := scan.Object(o.Value); d.Next(); {
-				if string(d.Key) == "reasoning_tokens" {
-					reasoning = tokens(d.Value)
-				}
-			}
-		}
-	}
-	if o.Err() != nil {
-		return false
-	}
-	if prompt == 0 {
-		return true // nothing costs no input: not a figure to charge by
-	}
-	// Cached and reasoning tokens are part of the totals. One family of endpoints leaves reasoning out of
-	// completion_tokens, which shows in the sum.
-	if reasoning > 0 && total == prompt+completion+reasoning {
-		completion += reasoning
-	}
-	cached = min(cached, prompt)
-	written = min(written, prompt-cached)
-	reasoning = min(reasoning, completion)
-	m.usage = llm.Usage{
-		Input: prompt - cached - written, CacheRead: cached, CacheWrite: written,
-		Output: completion - reasoning, Reasoning: reasoning, Source: llm.Reported,
-	}
-	return true
-}
-
-// tokens reads a number of tokens; what cannot be one is none.
-func tokens(value []byte) int64 {
-	n, ok := scan.Int(value)
-	if !ok || n < 0 || n > 1<<40 {
-		return 0
-	}
-	return n
-}
-
 func problem(value []byte) string {
 	if s, ok := scan.Text(value); ok {
 		return s
@@ -204,5 +152,5 @@ func problem(value []byte) string {
 
 // Reading is what was read until now.
 func (m *meter) Reading() gateway.Reading {
-	return gateway.Reading{Usage: m.usage, Output: m.output.Tokens(), Finish: m.finish, Problem: m.problem}
+	return gateway.Reading{Usage: m.usage, Output: m.output.Tokens(), Finish: m.finish, Problem: m.problem, Service: m.service}
 }

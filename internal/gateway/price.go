@@ -1,0 +1,88 @@
+package gateway
+
+import (
+	"fmt"
+
+	"airfield/internal/llm"
+	"airfield/internal/money"
+)
+
+// PriceConfig is what a deployment charges: dollars per million tokens, for an image and for a request.
+type PriceConfig struct {
+	Input          money.Nanos            `yaml:"input" json:"input" doc:"Tokens that go in."`
+	CacheRead      money.Nanos            `yaml:"cache_read" json:"cache_read" doc:"Tokens read from the provider's cache; by default as input."`
+	CacheWrite     money.Nanos            `yaml:"cache_write" json:"cache_write" doc:"Tokens written to the provider's cache; by default as input."`
+	CacheWriteLong money.Nanos            `yaml:"cache_write_long" json:"cache_write_long" doc:"Tokens written to stay for an hour; by default as cache_write."`
+	AudioInput     money.Nanos            `yaml:"audio_input" json:"audio_input" doc:"Tokens of sound that go in; by default as input."`
+	Output         money.Nanos            `yaml:"output" json:"output" doc:"Tokens that come out."`
+	Reasoning      money.Nanos            `yaml:"reasoning" json:"reasoning" doc:"Reasoning tokens; by default as output."`
+	AudioOutput    money.Nanos            `yaml:"audio_output" json:"audio_output" doc:"Tokens of sound that come out; by default as output."`
+	Images         money.Nanos            `yaml:"images" json:"images" doc:"Dollars for an image that is made."`
+	Requests       money.Nanos            `yaml:"requests" json:"requests" doc:"Dollars for a request."`
+	Context        []ContextPrice         `yaml:"context" json:"context" doc:"What the whole request costs when its prompt is long, the shortest first."`
+	Services       map[string]ServiceRate `yaml:"services" json:"services" doc:"What service tiers charge, by the provider's name: batch, flex, priority."`
+}
+
+// RateConfig are the rates of a context tier or a service tier.
+type RateConfig struct {
+	Input          money.Nanos `yaml:"input" json:"input" doc:"Tokens that go in."`
+	CacheRead      money.Nanos `yaml:"cache_read" json:"cache_read" doc:"Tokens read from the provider's cache."`
+	CacheWrite     money.Nanos `yaml:"cache_write" json:"cache_write" doc:"Tokens written to the provider's cache."`
+	CacheWriteLong money.Nanos `yaml:"cache_write_long" json:"cache_write_long" doc:"Tokens written to stay for an hour."`
+	AudioInput     money.Nanos `yaml:"audio_input" json:"audio_input" doc:"Tokens of sound that go in."`
+	Output         money.Nanos `yaml:"output" json:"output" doc:"Tokens that come out."`
+	Reasoning      money.Nanos `yaml:"reasoning" json:"reasoning" doc:"Reasoning tokens."`
+	AudioOutput    money.Nanos `yaml:"audio_output" json:"audio_output" doc:"Tokens of sound that come out."`
+	Images         money.Nanos `yaml:"images" json:"images" doc:"Dollars for an image that is made."`
+	Requests       money.Nanos `yaml:"requests" json:"requests" doc:"Dollars for a request."`
+}
+
+// ContextPrice is a context tier. A bucket that it does not name costs what it costs below, or as the bucket it belongs
+// to, whichever is dearer.
+type ContextPrice struct {
+	Above      int64 `yaml:"above" json:"above" doc:"Tokens of the prompt, cached ones among them, above which it holds."`
+	RateConfig `yaml:",inline"`
+}
+
+// ServiceRate is a service tier. A bucket that it does not name costs as in the usual tier, or as the bucket it belongs
+// to, whichever is dearer.
+type ServiceRate struct {
+	RateConfig `yaml:",inline"`
+	Context    []ContextPrice `yaml:"context" json:"context" doc:"Its own context tiers; without them it is never cheaper than the usual ones."`
+}
+
+// price is the configuration as calls are charged.
+func (p PriceConfig) price(id string) llm.Price {
+	return llm.Price{ID: id, Rates: llm.Rates{
+		Input: money.PerMillion(p.Input), CacheRead: money.PerMillion(p.CacheRead), CacheWrite: money.PerMillion(p.CacheWrite),
+		Output: money.PerMillion(p.Output), Reasoning: money.PerMillion(p.Reasoning),
+	}}
+}
+
+// check refuses what no provider can mean.
+func (p PriceConfig) check() error {
+	price := p.price("")
+	if err := price.Check(); err != nil {
+		return err
+	}
+	rates := []RateConfig{{Images: p.Images, Requests: p.Requests}}
+	add := func(tiers []ContextPrice) {
+		for _, t := range tiers {
+			rates = append(rates, t.RateConfig)
+		}
+	}
+	add(p.Context)
+	for _, s := range p.Services {
+		rates = append(rates, s.RateConfig)
+		add(s.Context)
+	}
+	for _, r := range rates {
+		if r.Images > mostEach || r.Requests > mostEach {
+			return fmt.Errorf("images and requests are dollars for one: at most %s", mostEach)
+		}
+	}
+	return nil
+}
+
+// mostEach is the most for an image or a request: Check refuses more.
+const mostEach = 1000 * money.Dollar
