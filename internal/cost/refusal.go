@@ -53,7 +53,7 @@ func (b *Budgets) refusal(a *account, asked, waited int64, why string) error {
 	f := fault.New(fault.Limited, "budget_exceeded", "%s", reason).Hinted("%s", hint)
 	f.Detail = a.decision(asked, waited, reason)
 	f.RetryAfter = max(time.Second, time.Until(a.end()))
-	if !a.refusing {
+	if !a.refusing && asked <= r.limit {
 		a.refusing = true
 		b.tellRefusing(a)
 	}

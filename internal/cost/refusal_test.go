@@ -52,6 +52,9 @@ func TestACallThatCanNeverFitIsRefusedAtOnce(t *testing.T) {
 	if f := fault.As(err); f.Code != "budget_exceeded" || !strings.Contains(f.Text, "this call may cost up to $10.50, which is more than the whole budget") || strings.Contains(f.Text, "spent") {
 		t.Errorf("%v", err)
 	}
+	if x.Budgets.work.Wait(); len(x.alerts) != 0 {
+		t.Error("a call that is too large is no budget that refuses: ", x.alerts)
+	}
 	h, err := x.reserve(support, at, dollars(9), time.Minute)
 	if err != nil {
 		t.Fatal(err)

@@ -78,6 +78,12 @@ func (b *Budgets) Run(ctx context.Context) error {
 // beat says that this process lives, and which budgets it knows.
 func (b *Budgets) beat(ctx context.Context) error {
 	now := time.Now().UnixMicro()
+	b.mu.Lock()
+	idle := len(b.accounts) == 0
+	b.mu.Unlock()
+	if idle && len(b.plan.Load().rules) == 0 {
+		return nil
+	}
 	if _, err := b.db.Exec(ctx, "UPDATE budget_leases SET seen_at = ? WHERE lease = ?", now, b.lease); err != nil {
 		return err
 	}

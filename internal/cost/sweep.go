@@ -70,8 +70,10 @@ func (b *Budgets) Close() error {
 	defer cancel()
 	b.mu.Lock()
 	var batch []*request
+	leased := false
 	for _, a := range b.accounts {
 		a.ask.wanted = false
+		leased = leased || a.version > 0 || a.doubt
 		if a.granted != 0 || a.moving != 0 || a.doubt {
 			a.ask.pool, a.ask.give = true, true
 			batch = append(batch, b.request(a))
@@ -87,6 +89,9 @@ func (b *Budgets) Close() error {
 			return nil
 		}
 		batch = batch[n:]
+	}
+	if !leased {
+		return nil
 	}
 	if _, err := b.db.Exec(ctx, "DELETE FROM budget_leases WHERE lease = ? AND amount = 0", b.lease); err != nil {
 		b.log.Warn("empty leases are left behind", "error", err)
