@@ -71,6 +71,7 @@ type request struct {
 	rule    *rule
 	needs   []int64 // of those who wait, in their order
 	free    int64   // that is not put in
+	give    bool    // only to give back
 	pool    bool    // what is idle is put in, and only used is kept: held and consumed, as of now
 	used    int64   // held for calls in flight and consumed in all
 	want    int64   // free money that would be good to have
@@ -113,7 +114,7 @@ func (b *Budgets) request(a *account) *request {
 		q.needs = append(q.needs, w.need())
 	}
 	q.free = max(0, a.free())
-	if a.ask.give || !a.rule.hard {
+	if q.give = a.ask.give; q.give || !a.rule.hard {
 		q.want = 0
 	}
 	if a.ask.pool || a.moving > 0 {
@@ -121,7 +122,7 @@ func (b *Budgets) request(a *account) *request {
 		a.moving += max(0, a.free())
 		q.used = a.held + a.consumed - a.loose
 	}
-	a.ask.wanted, a.ask.busy = false, true
+	a.ask.wanted, a.ask.busy, a.ask.pool, a.ask.give = false, true, false, false // what is set from now on is for the next time
 	return q
 }
 
@@ -224,7 +225,7 @@ func (b *Budgets) granted(q *request, now int64) {
 	a.rate.update(now, a.consumed)
 	a.learn(q.seen, now)
 	starved := q.served < len(q.needs)
-	a.ask.pool, a.ask.give = starved, false
+	a.ask.pool = a.ask.pool || starved
 	a.ask.ahead = now + aheadPause.Microseconds()
 	a.ask.retry = 0
 	if starved {
@@ -241,7 +242,6 @@ func (b *Budgets) granted(q *request, now int64) {
 	}
 	a.target = max(0, free)
 	b.after(a, now)
-	b.yield(a, now)
 }
 
 // hurry has an account asked about sooner, since something has changed. It needs mu.
@@ -255,12 +255,16 @@ func (b *Budgets) hurry(a *account, at int64) {
 	}
 }
 
-// yield gives back what is idle of an account that another process could not get enough of. It needs mu.
-func (b *Budgets) yield(a *account, now int64) {
-	if len(a.queue) == 0 && a.free() > 0 && a.wantedAt > time.Now().Add(-wantedFor).UnixMicro() {
-		a.ask.pool, a.ask.give, a.ask.retry = true, true, 0
-		b.askFor(a, now)
+// yield gives back what is idle of an account that another process could not get enough of, or that holds more than a budget
+// that was lowered has. It needs mu.
+func (b *Budgets) yield(a *account, now int64) (given bool) {
+	wanted := a.spent+a.others+a.granted > a.rule.limit || a.wantedAt > 0 && a.wantedAt > time.Now().Add(-wantedFor).UnixMicro()
+	if !wanted || len(a.queue) > 0 || a.free() <= 0 {
+		return false
 	}
+	a.ask.pool, a.ask.give, a.ask.retry = true, true, 0
+	b.askFor(a, now)
+	return true
 }
 
 // refused needs mu. The database did not answer, and may have done it: what was offered back stays aside, and it is asked
@@ -270,7 +274,7 @@ func (b *Budgets) refused(q *request, now int64) {
 	a.ask.pause = max(100_000, min(2*a.ask.pause, 1_000_000))
 	a.ask.retry, a.ask.ahead = now+a.ask.pause, now+a.ask.pause
 	a.doubt = true
-	a.ask.give = a.ask.give || len(a.queue) == 0
+	a.ask.pool, a.ask.give = a.ask.pool || q.pool, a.ask.give || q.give || len(a.queue) == 0
 	b.askFor(a, now)
 }
 

@@ -130,7 +130,7 @@ var (
 func (b *Budgets) after(a *account, now int64) {
 	if len(a.queue) > 0 {
 		b.serve(a, now)
-	} else if a.low(now) {
+	} else if !b.yield(a, now) && a.low(now) {
 		b.askFor(a, now)
 	}
 }
