@@ -53,10 +53,39 @@ type ServiceRate struct {
 
 // price is the configuration as calls are charged.
 func (p PriceConfig) price(id string) llm.Price {
-	return llm.Price{ID: id, Rates: llm.Rates{
-		Input: money.PerMillion(p.Input), CacheRead: money.PerMillion(p.CacheRead), CacheWrite: money.PerMillion(p.CacheWrite),
-		Output: money.PerMillion(p.Output), Reasoning: money.PerMillion(p.Reasoning),
-	}}
+	usual := RateConfig{p.Input, p.CacheRead, p.CacheWrite, p.CacheWriteLong, p.AudioInput, p.Output, p.Reasoning, p.AudioOutput, p.Images, p.Requests}
+	price := llm.Price{ID: id, Rates: usual.rates(), Context: contextTiers(p.Context)}
+	for name, s := range p.Services {
+		if price.Services == nil {
+			price.Services = make(map[string]llm.Service, len(p.Services))
+		}
+		price.Services[name] = llm.Service{Rates: s.rates(), Context: contextTiers(s.Context)}
+	}
+	return price
+}
+
+func (r RateConfig) rates() llm.Rates {
+	each := func(n money.Nanos) money.PerMillion {
+		if n > mostEach {
+			n = mostEach
+		}
+		return money.PerMillion(n) * 1_000_000
+	}
+	return llm.Rates{
+		Input: money.PerMillion(r.Input), CacheRead: money.PerMillion(r.CacheRead), CacheWrite: money.PerMillion(r.CacheWrite), CacheWriteLong: money.PerMillion(r.CacheWriteLong),
+		AudioInput: money.PerMillion(r.AudioInput), Output: money.PerMillion(r.Output), Reasoning: money.PerMillion(r.Reasoning), AudioOutput: money.PerMillion(r.AudioOutput),
+		Images: each(r.Images), Requests: each(r.Requests),
+	}
+}
+
+const mostEach = 1000 * money.Dollar // for an image or a request: Check refuses more
+
+func contextTiers(list []ContextPrice) []llm.ContextTier {
+	var tiers []llm.ContextTier
+	for _, t := range list {
+		tiers = append(tiers, llm.ContextTier{Above: t.Above, Rates: t.rates()})
+	}
+	return tiers
 }
 
 // check refuses what no provider can mean.
@@ -83,6 +112,3 @@ func (p PriceConfig) check() error {
 	}
 	return nil
 }
-
-// mostEach is the most for an image or a request: Check refuses more.
-const mostEach = 1000 * money.Dollar
