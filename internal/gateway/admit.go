@@ -75,7 +75,7 @@ func (c *call) enter() error {
 	}
 	tokens := c.tokensFor(asks)
 	var full *limit.Full
-	if !c.g.queue.Busy(names...) {
+	if c.g.queue.Waiting() == 0 || !c.g.queue.Busy(names...) {
 		if c.taken, full = c.g.limits(c.ctx, asks, tokens, c.slotTime()); full == nil {
 			return nil
 		}
@@ -89,7 +89,10 @@ func (c *call) enter() error {
 	err := c.g.queue.Wait(wait, queue.Ticket{
 		Lane: c.row.Workflow, Names: strings.Join(names, " "), Priority: c.priority,
 		Try: func() queue.Result {
-			if c.taken, full = c.g.limits(wait, asks, tokens, c.slotTime()); full == nil {
+			if wait.Err() != nil {
+				return queue.Result{}
+			}
+			if c.taken, full = c.g.limits(wait, asks, tokens, c.slotTime()); full == nil || full.Never {
 				return queue.Result{OK: true}
 			}
 			return queue.Result{On: full.Name, At: full.Free}
@@ -99,14 +102,35 @@ func (c *call) enter() error {
 	waited := time.Since(begin)
 	c.row.Waited += waited
 	switch {
-	case err == nil:
+	case err == nil && full == nil:
 		return nil
+	case err == nil:
+		return c.overLimit(full, 0)
 	case errors.Is(err, queue.ErrFull):
 		return c.queueFull()
-	case errors.Is(err, errWaited) && full != nil:
+	case errors.Is(err, errWaited):
+		if full == nil || full.Unit == "" {
+			full = c.fullest(asks, tokens) // its turn never came
+		}
 		return c.overLimit(full, waited)
 	}
-	return fault.As(c.ctx.Err())
+	return c.gone()
+}
+
+// fullest is the limit that has the least room, for a call that never came to be tried.
+func (c *call) fullest(asks []limit.Ask, tokens int64) *limit.Full {
+	full := &limit.Full{Name: asks[0].Name, Unit: limit.RequestsPerMinute, Limit: asks[0].Rate.RequestsPerMinute}
+	most := -1.0
+	for _, u := range c.g.uses(c.ctx, asks) {
+		if share := float64(u.Used) / float64(u.Limit); share > most {
+			most = share
+			full = &limit.Full{Name: u.Name, Unit: limit.Unit(u.Unit), Limit: u.Limit, Used: u.Used, Asked: 1}
+			if full.Unit == limit.TokensPerMinute {
+				full.Asked = tokens
+			}
+		}
+	}
+	return full
 }
 
 // tokensFor is what the call takes from limits beforehand. Where the caller set no bound the output is a guess, which
@@ -146,10 +170,9 @@ func (c *call) asks() []limit.Ask {
 
 // exit gives back what enter took; tokens is what the call really used.
 func (c *call) exit(tokens int64) {
-	if c.taken != nil {
-		c.taken.Correct(tokens)
-		c.taken.Release()
-	}
+	c.taken.Correct(tokens)
+	c.taken.Release()
+	c.taken = nil
 }
 
 // overLimit refuses a call for which a limit had no room in time.

@@ -47,6 +47,8 @@ type call struct {
 	taken    *limit.Taken // from the limits of the workflow and the key
 	slot     *limit.Taken // from those of the deployment
 	asking   *tried       // whose slot that is
+	turn     int          // of its breaker
+	broke    *fault.Fault // why a deployment could not be afforded
 
 	served       *deployment
 	watch        *watch // of the attempt under way, or of the one that was answered
@@ -202,9 +204,13 @@ func (c *call) dearest() {
 	for r := range c.routes {
 		for i := range c.routes[r].list {
 			t := &c.routes[r].list[i]
-			if most := c.most(t.d); t.unfit == "" && (most.USD > c.row.Cost || most.Tokens > c.row.Usage.Total()) {
+			if t.unfit != "" {
+				continue
+			}
+			most := c.most(t.d)
+			c.row.Cost = max(c.row.Cost, most.USD)
+			if most.Tokens > c.row.Usage.Total() {
 				c.row.Usage, _ = c.ceiling(t.d)
-				c.row.Cost = max(c.row.Cost, most.USD)
 			}
 		}
 	}
@@ -269,8 +275,8 @@ func (c *call) close() {
 	if c.watch != nil {
 		c.watch.stop()
 	}
-	c.leave(neither)
-	if c.admitted && !c.finished {
+	c.leave(neither, c.expected().Total())
+	if !c.finished && (c.admitted || c.money != nil || c.taken != nil) {
 		c.finish(llm.Failed, &fault.Fault{Kind: fault.Internal, Code: "internal", Text: "the call was left without an end"})
 	}
 	c.flight.abandon()

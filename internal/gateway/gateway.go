@@ -93,7 +93,7 @@ type Request struct {
 	Cache   CacheControl
 	// Priority is low, normal or high; a caller may ask for less than its workflow has, not for more.
 	Priority string
-	Epochs  string // of the collections the request was made from, so that no cached answer outlives them
+	Epochs   string // of the collections the request was made from, so that no cached answer outlives them
 }
 
 // Do takes one call from the first look at its body to the last byte of its answer. The caller, and the trace it is
@@ -161,6 +161,13 @@ func (g *Gateway) Reload(c Config) error {
 	g.queue.Resize(next.routing.Queue.Length)
 	g.table.Store(next)
 	old.closeExcept(next)
+	if old != nil {
+		for name, h := range old.health {
+			if next.health[name] != h && h.breaker.isOpen() {
+				g.breakerChanged(name, false) // nobody else will say so: it is forgotten
+			}
+		}
+	}
 	return nil
 }
 

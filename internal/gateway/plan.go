@@ -16,6 +16,7 @@ type tried struct {
 	d     *deployment
 	sent  int
 	after time.Time // not before
+	soon  bool      // that is worth waiting for, before another model is asked
 	unfit string    // why it cannot serve this call at all; empty where it may
 }
 
@@ -133,8 +134,8 @@ func (c *call) unfit(d *deployment) string {
 // doubles (full jitter, https://aws.amazon.com/builders-library/timeouts-retries-and-backoff-with-jitter/).
 func (r Routing) pause(failures int) time.Duration {
 	bound := r.MaxBackoff
-	if shift := failures - 1; shift < 16 {
-		bound = min(bound, r.Backoff<<shift)
+	if shift := failures - 1; shift < 16 && r.Backoff <= bound>>shift {
+		bound = r.Backoff << shift
 	}
 	if bound <= 0 {
 		return 0

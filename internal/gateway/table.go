@@ -28,7 +28,7 @@ type workflow struct {
 	WorkflowConfig
 	priority int
 	ask      limit.Ask
-	low      atomic.Bool // it was served by a lower rung, and not as usual since
+	low      *atomic.Bool // it was served by a lower rung, and not as usual since
 }
 
 type connected struct {
@@ -106,7 +106,11 @@ func (g *Gateway) build(c Config, old *table) (_ *table, err error) {
 	}
 	t.buildTiers()
 	for name, wc := range c.Workflows {
-		t.workflows[name] = &workflow{WorkflowConfig: wc, priority: priorities[wc.Priority], ask: limit.Ask{Name: "workflow:" + name, Rate: wc.Limits}}
+		low := new(atomic.Bool)
+		if old != nil && old.workflows[name] != nil {
+			low = old.workflows[name].low
+		}
+		t.workflows[name] = &workflow{WorkflowConfig: wc, priority: priorities[wc.Priority], ask: limit.Ask{Name: "workflow:" + name, Rate: wc.Limits}, low: low}
 	}
 	return t, nil
 }
@@ -134,7 +138,7 @@ func (g *Gateway) deployment(t, old *table, m *model, dc DeploymentConfig) *depl
 func (g *Gateway) healthOf(d *deployment, t, old *table) *health {
 	if old != nil {
 		h := old.health[d.name]
-		if h != nil && h.config == t.routing.Breaker && old.providers[d.providerName] == t.providers[d.providerName] {
+		if h != nil && h.breaker.config == t.routing.Breaker && old.providers[d.providerName] == t.providers[d.providerName] {
 			return h
 		}
 	}
