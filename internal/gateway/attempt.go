@@ -51,7 +51,7 @@ func (c *call) try(t *tried) (answer *Response, again bool, err error) {
 	t.sent++
 	now := time.Now()
 	c.row.Attempts = append(c.row.Attempts, llm.Attempt{Deployment: d.name, Provider: d.providerName, Model: d.upstream, Start: now})
-	c.watch = newWatch(c.ctx, d, c.row.Start, c.until)
+	c.watch = newWatch(c.ctx, d, now, c.until)
 	bound := int64(0)
 	if c.bounded {
 		bound = d.maxOutput

@@ -209,7 +209,7 @@ func TestABreakersStateOutlivesAReload(t *testing.T) {
 	cfg := single(oneModel("a"))
 	bubble(t, cfg, map[string]act{"a": works}, func(t *testing.T, s *stage) {
 		s.open()
-		cfg.Providers = map[string]gateway.ProviderConfig{"up": {Kind: "stage", BaseURL: "http://127.0.0.1:1", Timeouts: patient()}}
+		cfg.Providers = stageProviders()
 		if err := s.Reload(cfg); err != nil || s.breaker("up/a").Breaker != "open" {
 			t.Fatal(err, s.breaker("up/a"))
 		}

@@ -48,6 +48,10 @@ func model(upstreams ...string) gateway.ModelConfig {
 	return m
 }
 
+func stageProviders() map[string]gateway.ProviderConfig {
+	return map[string]gateway.ProviderConfig{"up": {Kind: "stage", BaseURL: "http://127.0.0.1:1", Timeouts: gateway.Timeouts{FirstByte: time.Minute}}}
+}
+
 func newStage(t *testing.T, c gateway.Config, acts map[string]act) *stage {
 	t.Helper()
 	s := &stage{t: t, log: &log{}, purse: &purse{t: t}, limiter: limit.NewMemory(), acts: acts}
@@ -57,7 +61,7 @@ func newStage(t *testing.T, c gateway.Config, acts map[string]act) *stage {
 	}
 	t.Cleanup(func() { kept.Close() })
 	if c.Providers == nil {
-		c.Providers = map[string]gateway.ProviderConfig{"up": {Kind: "stage", BaseURL: "http://127.0.0.1:1", Timeouts: patient()}}
+		c.Providers = stageProviders()
 	}
 	if c.Routing == (gateway.Routing{}) {
 		c.Routing = gateway.DefaultRouting()

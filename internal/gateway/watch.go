@@ -32,9 +32,10 @@ type watch struct {
 	own    atomic.Bool // the call's own time ended the attempt, and not a limit of the provider
 }
 
-// newWatch ends an attempt at the provider's own limit for a call that began at start, or at until.
-func newWatch(ctx context.Context, d *deployment, start, until time.Time) *watch {
-	w := &watch{start: start, limits: d.timeouts, name: d.name}
+// newWatch ends an attempt that begins now at the provider's own limit, or at until. What the call waited before is not
+// the provider's time.
+func newWatch(ctx context.Context, d *deployment, now, until time.Time) *watch {
+	w := &watch{start: now, limits: d.timeouts, name: d.name}
 	w.extend(until)
 	w.ctx, w.cancel = context.WithCancelCause(ctx)
 	w.waits.Store(int32(firstByte))
