@@ -201,6 +201,7 @@ const (
 
 // dearest puts into the row the most that the call can cost at any deployment that may serve it.
 func (c *call) dearest() {
+	c.row.Usage, c.row.Cost = llm.Usage{Source: llm.Estimated}, 0
 	for r := range c.routes {
 		for i := range c.routes[r].list {
 			t := &c.routes[r].list[i]

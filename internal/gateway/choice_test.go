@@ -138,3 +138,19 @@ func TestWhatCannotServeARequestIsSkippedWithItsReason(t *testing.T) {
 		}
 	})
 }
+
+func TestTheBuiltinModelStandsForATierOnlyWhileNothingElseDoes(t *testing.T) {
+	cheap := model("a")
+	cheap.Tier = "economy"
+	question := strings.Replace(ask, `"chat"`, `"tier/economy"`, 1)
+	bubble(t, gateway.Config{Models: map[string]gateway.ModelConfig{"cheap": cheap}}, map[string]act{"a": fails}, func(t *testing.T, s *stage) {
+		if _, err := s.ask(question); err == nil || strings.Contains(s.order(), "builtin") {
+			t.Error(err, s.order())
+		}
+	})
+	bubble(t, oneModel("a"), map[string]act{"a": works}, func(t *testing.T, s *stage) {
+		if s.ask(question); len(s.row().Attempts) == 0 || s.row().Attempts[0].Deployment != "builtin/builtin-answer" {
+			t.Errorf("%+v", s.row())
+		}
+	})
+}
