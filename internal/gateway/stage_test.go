@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -214,7 +215,7 @@ func inTurn(acts ...act) act {
 // streams answers with a stream that ends with err, or stays open where that is nil.
 func streams(err error, parts ...string) act {
 	return func(ctx context.Context, a *gateway.Attempt) (*gateway.Response, error) {
-		return &gateway.Response{Status: 200, ContentType: "text/event-stream", Stream: true, Size: -1, Meter: openai.NewMeter(a.Surface), Body: &script{ctx, parts, err}}, nil
+		return &gateway.Response{Status: 200, ContentType: "text/event-stream", Stream: true, Size: -1, Meter: openai.NewMeter(a.Surface), Body: &script{ctx, slices.Clone(parts), err}}, nil
 	}
 }
 
