@@ -14,6 +14,9 @@ import (
 // rungs is the workflow's ladder; where it names none, a call waits for a deployment to recover.
 func (c *call) rungs() []RungConfig {
 	if c.policy == nil || len(c.policy.Degrade) == 0 {
+		if c.table.routing.Queue.Wait == 0 {
+			return nil
+		}
 		return []RungConfig{{Queue: c.table.routing.Queue.Wait}}
 	}
 	return c.policy.Degrade
