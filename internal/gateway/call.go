@@ -36,10 +36,12 @@ type call struct {
 	until    time.Time     // of what is being tried: the deadline without the slices of later rungs
 	patience time.Duration // how long a deployment that is down is waited for
 
-	routes  []route
-	guess   llm.Usage // what it will probably use
-	bounded bool      // a hard budget applies: what it can cost must be known
-	strict  bool      // one in dollars
+	routes    []route
+	fewRoutes [1]route // where routes are while they are few
+	fewTried  [2]tried
+	guess     llm.Usage // what it will probably use
+	bounded   bool      // a hard budget applies: what it can cost must be known
+	strict    bool      // one in dollars
 
 	standing Standing
 	money    Hold
@@ -151,7 +153,8 @@ const economy = "economy"
 // begin opens the row of a call: who, when, and in which trace.
 func (g *Gateway) begin(ctx context.Context, req *Request) *call {
 	now := time.Now()
-	c := &call{g: g, ctx: ctx, req: req, log: g.log, keep: keepOutside, table: g.table.Load()}
+	c := calls.Get().(*call)
+	c.g, c.ctx, c.req, c.log, c.keep, c.table = g, ctx, req, g.log, keepOutside, g.table.Load()
 	parent := telemetry.Current(ctx)
 	here := telemetry.SpanContext{TraceID: parent.TraceID, SpanID: telemetry.NewSpanID(), Sampled: true}
 	if !parent.Valid() {
@@ -283,6 +286,8 @@ func (c *call) close() {
 	c.flight.abandon()
 	buffers.give(c.whole)
 	c.dropEvents()
+	*c = call{}
+	calls.Put(c)
 }
 
 func (c *call) dropEvents() {

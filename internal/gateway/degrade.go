@@ -103,8 +103,7 @@ func (c *call) tier(w http.ResponseWriter, name string) (bool, error) {
 		return false, nil
 	}
 	asked := c.routes
-	c.routes = nil // those of the ladder's other rungs stay
-	c.plan(m.chain)
+	c.routes = c.laid(nil, nil, m.chain) // those of the ladder's other rungs stay
 	for r := range c.routes {
 		for i := range c.routes[r].list {
 			t := &c.routes[r].list[i]

@@ -254,21 +254,20 @@ func (c *call) cacheKey() (string, bool) {
 	if c.key != "" {
 		return c.key, true
 	}
-	canonical, err := scan.Canonical(make([]byte, 0, len(c.req.Body)), c.req.Body)
-	if err != nil {
-		return "", false
-	}
 	clearance := caller.None
 	if who := caller.From(c.ctx); who != nil {
 		clearance = who.Clearance
 	}
-	h := sha256.New()
-	for _, part := range []string{"1", c.row.Environment, c.row.Workflow, clearance.String(), c.row.Prompt, strconv.Itoa(c.row.Version), c.req.Epochs, string(c.req.Surface)} {
-		h.Write(binary.BigEndian.AppendUint32(nil, uint32(len(part))))
-		h.Write([]byte(part))
+	b := make([]byte, 0, len(c.req.Body)+len(c.req.Epochs)+256)
+	for _, part := range [...]string{"1", c.row.Environment, c.row.Workflow, clearance.String(), c.row.Prompt, strconv.Itoa(c.row.Version), c.req.Epochs, string(c.req.Surface)} {
+		b = append(binary.BigEndian.AppendUint32(b, uint32(len(part))), part...)
 	}
-	h.Write(canonical)
-	c.key = "answer:" + hex.EncodeToString(h.Sum(nil))
+	b, err := scan.Canonical(b, c.req.Body)
+	if err != nil {
+		return "", false
+	}
+	sum := sha256.Sum256(b)
+	c.key = "answer:" + hex.EncodeToString(sum[:])
 	return c.key, true
 }
 

@@ -36,15 +36,21 @@ func (r *route) left(attempts int) bool {
 }
 
 // plan lays out the deployments of a chain of models for this call.
-func (c *call) plan(chain []*model) {
-	c.routes = c.routes[:0]
+func (c *call) plan(chain []*model) { c.routes = c.laid(c.fewRoutes[:0], c.fewTried[:0], chain) }
+
+// laid lays them out in routes; where the first model's fit into list, there.
+func (c *call) laid(routes []route, list []tried, chain []*model) []route {
 	for _, m := range chain {
-		r := route{model: m, list: make([]tried, 0, len(m.deployments))}
-		for _, d := range c.order(m) {
-			r.list = append(r.list, tried{d: d, unfit: c.unfit(d)})
+		if cap(list) < len(m.deployments) {
+			list = make([]tried, 0, len(m.deployments))
 		}
-		c.routes = append(c.routes, r)
+		for _, d := range c.order(m) {
+			list = append(list, tried{d: d, unfit: c.unfit(d)})
+		}
+		routes = append(routes, route{model: m, list: list})
+		list = nil
 	}
+	return routes
 }
 
 // order is a model's deployments as its way of choosing has them.
