@@ -60,6 +60,14 @@ func (g *Gateway) limits(ctx context.Context, asks []limit.Ask, tokens int64, sl
 	return taken, full
 }
 
+// room takes what the call needs from limits.
+func (c *call) room(ctx context.Context, asks []limit.Ask) (*limit.Taken, *limit.Full) {
+	if len(asks) == 0 {
+		return nil, nil
+	}
+	return c.g.limits(ctx, asks, c.tokensFor(asks), c.slotTime())
+}
+
 // slotTime is how long a slot may be held: as long as the call may take, and then some.
 func (c *call) slotTime() time.Duration { return time.Until(c.deadline) + 5*time.Second }
 
@@ -73,17 +81,16 @@ func (c *call) enter() error {
 	for i := range asks {
 		names[i] = asks[i].Name
 	}
-	tokens := c.tokensFor(asks)
 	var full *limit.Full
 	if c.g.queue.Waiting() == 0 || !c.g.queue.Busy(names...) {
-		if c.taken, full = c.g.limits(c.ctx, asks, tokens, c.slotTime()); full == nil {
+		if c.taken, full = c.room(c.ctx, asks); full == nil {
 			return nil
 		}
 		if full.Never {
 			return c.overLimit(full, 0)
 		}
 	}
-	wait, cancel := c.queueing()
+	wait, cancel := c.queueing(0)
 	defer cancel()
 	begin := time.Now()
 	err := c.g.queue.Wait(wait, queue.Ticket{
@@ -92,7 +99,7 @@ func (c *call) enter() error {
 			if wait.Err() != nil {
 				return queue.Result{}
 			}
-			if c.taken, full = c.g.limits(wait, asks, tokens, c.slotTime()); full == nil || full.Never {
+			if c.taken, full = c.room(wait, asks); full == nil || full.Never {
 				return queue.Result{OK: true}
 			}
 			return queue.Result{On: full.Name, At: full.Free}
@@ -110,7 +117,7 @@ func (c *call) enter() error {
 		return c.queueFull()
 	case errors.Is(err, errWaited):
 		if full == nil || full.Unit == "" {
-			full = c.fullest(asks, tokens) // its turn never came
+			full = c.fullest(asks, c.tokensFor(asks)) // its turn never came
 		}
 		return c.overLimit(full, waited)
 	}
@@ -147,9 +154,9 @@ func (c *call) tokensFor(asks []limit.Ask) int64 {
 	return tokens
 }
 
-// queueing bounds a wait by what the queue allows and by the call's own time.
-func (c *call) queueing() (context.Context, context.CancelFunc) {
-	until := time.Now().Add(c.table.routing.Queue.Wait)
+// queueing bounds a wait by what the queue allows, if that is not too little, and by the call's own time.
+func (c *call) queueing(least time.Duration) (context.Context, context.CancelFunc) {
+	until := time.Now().Add(max(least, c.table.routing.Queue.Wait))
 	if until.After(c.until) {
 		until = c.until
 	}
@@ -236,7 +243,7 @@ func (c *call) reserve() error {
 		}
 		most = c.most(first)
 	}
-	wait, cancel := c.queueing()
+	wait, cancel := c.queueing(time.Second) // also where no call queues: to hold money may take a look at the database
 	defer cancel()
 	begin := time.Now()
 	hold, err := c.g.budgets.Reserve(wait, &c.spender, c.row.Start, most)

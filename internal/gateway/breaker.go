@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -14,6 +15,7 @@ import (
 type breaker struct {
 	config Breaker
 	told   func(open bool)
+	calm   atomic.Bool // it is closed: looking is free
 
 	mu       sync.Mutex
 	failures int       // in a row, while it is closed
@@ -24,6 +26,9 @@ type breaker struct {
 
 // left is how long the breaker stays open, and whether a probe of it is under way.
 func (b *breaker) left(now time.Time) (time.Duration, bool) {
+	if b.calm.Load() {
+		return 0, false
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.until.IsZero() {
@@ -69,7 +74,7 @@ const (
 
 // end gives the leave back with what was learnt. A probe that was left before it had an answer proves nothing: the next
 // call is the probe.
-func (b *breaker) end(turn int, v verdict, now time.Time) {
+func (b *breaker) end(turn int, v verdict) {
 	b.mu.Lock()
 	probe := !b.until.IsZero()
 	changed, open := false, false
@@ -77,13 +82,15 @@ func (b *breaker) end(turn int, v verdict, now time.Time) {
 	case turn != b.turn:
 	case v == failing:
 		if b.failures++; probe || b.failures >= b.config.Failures {
-			b.until, b.probing, b.failures = now.Add(b.config.Open), false, 0
+			b.until, b.probing, b.failures = time.Now().Add(b.config.Open), false, 0
+			b.calm.Store(false)
 			b.turn++
 			changed, open = !probe, true
 		}
 	case v == healthy:
 		if b.failures = 0; probe {
 			b.until, b.probing = time.Time{}, false
+			b.calm.Store(true)
 			b.turn++
 			changed = true
 		}

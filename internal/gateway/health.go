@@ -18,7 +18,9 @@ type health struct {
 }
 
 func newHealth(name string, c Breaker, changed func(), told func(name string, open bool)) *health {
-	return &health{name: name, breaker: breaker{config: c, told: func(open bool) { told(name, open) }}, changed: changed}
+	h := &health{name: name, breaker: breaker{config: c, told: func(open bool) { told(name, open) }}, changed: changed}
+	h.breaker.calm.Store(true)
+	return h
 }
 
 // obstacle says why a deployment cannot be asked now.
@@ -55,7 +57,7 @@ func (h *health) begin(now time.Time, tokens int64) (turn int, ok bool) {
 // end gives the leave back with what was learnt.
 func (h *health) end(turn int, v verdict) {
 	h.inflight.Add(-1)
-	h.breaker.end(turn, v, time.Now())
+	h.breaker.end(turn, v)
 	h.changed()
 }
 
@@ -84,6 +86,7 @@ type Left struct {
 
 // quota remembers what was said last, and counts down from it, so that calls slow down before the provider refuses.
 type quota struct {
+	said             atomic.Bool // something, ever
 	mu               sync.Mutex
 	requests, tokens window
 }
@@ -104,6 +107,7 @@ func (q *quota) learn(now time.Time, said Quota) {
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	q.said.Store(true)
 	q.requests.learn(now, said.Requests)
 	q.tokens.learn(now, said.Tokens)
 }
@@ -141,6 +145,9 @@ func (w *window) lacks(now time.Time, n int64) (until time.Time, lacks bool) {
 }
 
 func (q *quota) take(tokens int64) {
+	if !q.said.Load() {
+		return
+	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.requests.left--
@@ -149,6 +156,9 @@ func (q *quota) take(tokens int64) {
 
 // obstacle leaves a call through that asks for more tokens than can ever be left, once nothing is used.
 func (q *quota) obstacle(now time.Time, tokens int64) (obstacle, bool) {
+	if !q.said.Load() {
+		return obstacle{}, false
+	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if until, lacks := q.requests.lacks(now, 1); lacks {

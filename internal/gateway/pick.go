@@ -69,8 +69,8 @@ func (c *call) candidates(each func(t *tried) (taken, stay bool)) {
 
 // pick takes leave of the first deployment that can be asked now, with its slot. Where one of a model failed at once and
 // is soon asked again, the model's fallbacks are not asked yet.
-func (c *call) pick(ctx context.Context) (found *tried, h hurdle) {
-	now, tokens := time.Now(), c.expected().Total()
+func (c *call) pick(ctx context.Context, now time.Time) (found *tried, h hurdle) {
+	tokens := c.expected().Total()
 	c.candidates(func(t *tried) (taken, stay bool) {
 		if o, is := t.d.health.obstacle(now, tokens); is {
 			h.down = true
@@ -98,7 +98,7 @@ func (c *call) take(ctx context.Context, t *tried, now time.Time, tokens int64, 
 		t.unfit, c.broke = refused.Text, refused
 		return false
 	}
-	slot, full := c.g.limits(ctx, d.asks, c.tokensFor(d.asks), c.slotTime())
+	slot, full := c.room(ctx, d.asks)
 	if full != nil {
 		if full.Never {
 			t.unfit = "the request asks for more than " + fullText(full)
@@ -154,7 +154,7 @@ func (c *call) find() (*tried, hurdle, error) {
 			h = c.survey(c.ctx)
 		} else {
 			var t *tried
-			if t, h = c.pick(c.ctx); t != nil {
+			if t, h = c.pick(c.ctx, now); t != nil {
 				return t, h, nil
 			}
 		}
@@ -197,7 +197,7 @@ func (c *call) inLine(until time.Time, h hurdle) (*tried, hurdle, error) {
 		if wait.Err() != nil {
 			return queue.Result{}
 		}
-		t, h = c.pick(wait)
+		t, h = c.pick(wait, time.Now())
 		switch {
 		case t != nil || !h.worth(until):
 			return queue.Result{OK: true} // found, or nothing to wait for
