@@ -60,6 +60,14 @@ func (g *Gateway) limits(ctx context.Context, asks []limit.Ask, tokens int64, sl
 	return taken, full
 }
 
+// room takes what the call needs from limits.
+func (c *call) room(ctx context.Context, asks []limit.Ask) (*limit.Taken, *limit.Full) {
+	if len(asks) == 0 {
+		return nil, nil
+	}
+	return c.g.limits(ctx, asks, c.tokensFor(asks), c.slotTime())
+}
+
 // slotTime is how long a slot may be held: as long as the call may take, and then some.
 func (c *call) slotTime() time.Duration { return time.Until(c.deadline) + 5*time.Second }
 
@@ -73,23 +81,25 @@ func (c *call) enter() error {
 	for i := range asks {
 		names[i] = asks[i].Name
 	}
-	tokens := c.tokensFor(asks)
 	var full *limit.Full
-	if !c.g.queue.Busy(names...) {
-		if c.taken, full = c.g.limits(c.ctx, asks, tokens, c.slotTime()); full == nil {
+	if c.g.queue.Waiting() == 0 || !c.g.queue.Busy(names...) {
+		if c.taken, full = c.room(c.ctx, asks); full == nil {
 			return nil
 		}
 		if full.Never {
 			return c.overLimit(full, 0)
 		}
 	}
-	wait, cancel := c.queueing()
+	wait, cancel := c.queueing(0)
 	defer cancel()
 	begin := time.Now()
 	err := c.g.queue.Wait(wait, queue.Ticket{
 		Lane: c.row.Workflow, Names: strings.Join(names, " "), Priority: c.priority,
 		Try: func() queue.Result {
-			if c.taken, full = c.g.limits(wait, asks, tokens, c.slotTime()); full == nil {
+			if wait.Err() != nil {
+				return queue.Result{}
+			}
+			if c.taken, full = c.room(wait, asks); full == nil || full.Never {
 				return queue.Result{OK: true}
 			}
 			return queue.Result{On: full.Name, At: full.Free}
@@ -99,14 +109,35 @@ func (c *call) enter() error {
 	waited := time.Since(begin)
 	c.row.Waited += waited
 	switch {
-	case err == nil:
+	case err == nil && full == nil:
 		return nil
+	case err == nil:
+		return c.overLimit(full, 0)
 	case errors.Is(err, queue.ErrFull):
 		return c.queueFull()
-	case errors.Is(err, errWaited) && full != nil:
+	case errors.Is(err, errWaited):
+		if full == nil || full.Unit == "" {
+			full = c.fullest(asks, c.tokensFor(asks)) // its turn never came
+		}
 		return c.overLimit(full, waited)
 	}
-	return fault.As(c.ctx.Err())
+	return c.gone()
+}
+
+// fullest is the limit that has the least room, for a call that never came to be tried.
+func (c *call) fullest(asks []limit.Ask, tokens int64) *limit.Full {
+	full := &limit.Full{Name: asks[0].Name, Unit: limit.RequestsPerMinute, Limit: asks[0].Rate.RequestsPerMinute}
+	most := -1.0
+	for _, u := range c.g.uses(c.ctx, asks) {
+		if share := float64(u.Used) / float64(u.Limit); share > most {
+			most = share
+			full = &limit.Full{Name: u.Name, Unit: limit.Unit(u.Unit), Limit: u.Limit, Used: u.Used, Asked: 1}
+			if full.Unit == limit.TokensPerMinute {
+				full.Asked = tokens
+			}
+		}
+	}
+	return full
 }
 
 // tokensFor is what the call takes from limits beforehand. Where the caller set no bound the output is a guess, which
@@ -123,9 +154,9 @@ func (c *call) tokensFor(asks []limit.Ask) int64 {
 	return tokens
 }
 
-// queueing bounds a wait by what the queue allows and by the call's own time.
-func (c *call) queueing() (context.Context, context.CancelFunc) {
-	until := time.Now().Add(c.table.routing.Queue.Wait)
+// queueing bounds a wait by what the queue allows, if that is not too little, and by the call's own time.
+func (c *call) queueing(least time.Duration) (context.Context, context.CancelFunc) {
+	until := time.Now().Add(max(least, c.table.routing.Queue.Wait))
 	if until.After(c.until) {
 		until = c.until
 	}
@@ -146,10 +177,9 @@ func (c *call) asks() []limit.Ask {
 
 // exit gives back what enter took; tokens is what the call really used.
 func (c *call) exit(tokens int64) {
-	if c.taken != nil {
-		c.taken.Correct(tokens)
-		c.taken.Release()
-	}
+	c.taken.Correct(tokens)
+	c.taken.Release()
+	c.taken = nil
 }
 
 // overLimit refuses a call for which a limit had no room in time.
@@ -213,7 +243,7 @@ func (c *call) reserve() error {
 		}
 		most = c.most(first)
 	}
-	wait, cancel := c.queueing()
+	wait, cancel := c.queueing(time.Second) // also where no call queues: to hold money may take a look at the database
 	defer cancel()
 	begin := time.Now()
 	hold, err := c.g.budgets.Reserve(wait, &c.spender, c.row.Start, most)

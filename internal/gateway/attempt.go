@@ -3,6 +3,7 @@ package gateway
 import (
 	"errors"
 	"io"
+	"math"
 	"net/http"
 	"strconv"
 	"time"
@@ -50,7 +51,7 @@ func (c *call) try(t *tried) (answer *Response, again bool, err error) {
 	t.sent++
 	now := time.Now()
 	c.row.Attempts = append(c.row.Attempts, llm.Attempt{Deployment: d.name, Provider: d.providerName, Model: d.upstream, Start: now})
-	c.watch = newWatch(c.ctx, d, c.row.Start, c.until)
+	c.watch = newWatch(c.ctx, d, now, c.until)
 	bound := int64(0)
 	if c.bounded {
 		bound = d.maxOutput
@@ -63,10 +64,12 @@ func (c *call) try(t *tried) (answer *Response, again bool, err error) {
 	last := c.lastAttempt()
 	if err != nil {
 		f := c.watch.explain(c.ctx, err)
+		used := llm.Usage{Source: llm.Estimated}
 		if f.Kind == fault.Timeout || f.Kind == fault.Cancelled {
-			c.lose(llm.Usage{Input: c.expected().Input, Source: llm.Estimated}) // it was left while it worked
+			used.Input = c.expected().Input // it was left while it worked
+			c.lose(used)
 		}
-		return nil, c.missed(t, f, 0), f
+		return nil, c.missed(t, f, 0, used.Total()), f
 	}
 	last.Status, last.RequestID, last.FirstByte = answer.Status, answer.RequestID, time.Since(now)
 	d.health.quota.learn(now, answer.Quota)
@@ -77,35 +80,38 @@ func (c *call) try(t *tried) (answer *Response, again bool, err error) {
 		}
 		c.refusal, c.failure = &r, nil
 		if !elsewhere(answer.Status) {
-			c.leave(healthy) // it works: the request is at fault
+			c.leave(healthy, 0) // it works: the request is at fault
 			return nil, false, nil
 		}
-		return nil, c.missed(t, r.problem, cooling(now, r)), nil
+		return nil, c.missed(t, r.problem, cooling(now, r), 0), nil
 	}
 	if f := c.receive(answer); f != nil {
 		answer.Body.Close()
-		c.lose(c.torn(answer))
-		return nil, c.missed(t, f, 0), f
+		used := c.torn(answer)
+		c.lose(used)
+		return nil, c.missed(t, f, 0, used.Total()), f
 	}
 	c.watch.extend(c.deadline) // it is answered: no rung needs its slice any more
 	return answer, false, nil
 }
 
-// missed ends an attempt that brought no answer, and reports whether the call may go on.
-func (c *call) missed(t *tried, f *fault.Fault, cool time.Duration) (again bool) {
+// missed ends an attempt that brought no answer and used so many tokens, and reports whether the call may go on.
+func (c *call) missed(t *tried, f *fault.Fault, cool time.Duration, tokens int64) (again bool) {
 	outcome, v := llm.Failed, failing
 	switch {
 	case f.Kind == fault.Cancelled:
 		outcome, v = llm.Cancelled, neither
 	case f.Kind == fault.Limited || f.Kind == fault.Invalid:
 		v = neither
+	case f.Kind == fault.Timeout && c.watch.ours() && time.Since(c.lastAttempt().Start) < fairTime:
+		v = neither
 	}
 	c.endAttempt(outcome, f.Error())
-	t.after = time.Now().Add(c.table.routing.pause(t.sent))
+	t.after, t.soon = time.Now().Add(c.table.routing.pause(t.sent)), f.Kind != fault.Timeout
 	if cool > 0 {
 		t.d.health.cool(time.Now().Add(cool))
 	}
-	c.leave(v)
+	c.leave(v, tokens)
 	if f.Kind == fault.Cancelled || c.ctx.Err() != nil {
 		return false
 	}
@@ -118,16 +124,23 @@ func (c *call) missed(t *tried, f *fault.Fault, cool time.Duration) (again bool)
 	return true
 }
 
+// fairTime is how long a deployment must have had for its silence to count against it, where the call's own time ended
+// the attempt: a caller in a hurry must not close it to others.
+const fairTime = 10 * time.Second
+
 // cooling is how long a provider wants to be left alone. A 429 that does not say leaves it alone for a second.
 func cooling(now time.Time, r refusal) time.Duration {
 	limited := r.upstream == http.StatusTooManyRequests
-	if r.retryAfter == "" || !limited && r.upstream != http.StatusServiceUnavailable {
+	if r.retryAfter == "" && r.retryIn == 0 || !limited && r.upstream != http.StatusServiceUnavailable {
 		if limited {
 			return time.Second
 		}
 		return 0
 	}
-	if seconds, err := strconv.ParseFloat(r.retryAfter, 64); err == nil {
+	if r.retryIn > 0 {
+		return min(r.retryIn, time.Hour)
+	}
+	if seconds, err := strconv.ParseFloat(r.retryAfter, 64); err == nil && !math.IsNaN(seconds) {
 		return time.Duration(max(0, min(seconds, 3600)) * float64(time.Second))
 	}
 	if at, err := http.ParseTime(r.retryAfter); err == nil {
@@ -179,13 +192,14 @@ type refusal struct {
 	upstream   int // the provider's own status
 	body       []byte
 	retryAfter string
+	retryIn    time.Duration
 	problem    *fault.Fault // the same, for the row
 }
 
 // readRefusal keeps the provider's words where they have the shape of an error, and puts them into it where they have
 // not. A key that was not accepted is ours, not the caller's, and is said to be.
 func readRefusal(d *deployment, answer *Response, body []byte) refusal {
-	r := refusal{status: answer.Status, upstream: answer.Status, body: body, retryAfter: answer.RetryAfter}
+	r := refusal{status: answer.Status, upstream: answer.Status, body: body, retryAfter: answer.RetryAfter, retryIn: answer.RetryIn}
 	if answer.Status == http.StatusUnauthorized {
 		r.status = http.StatusBadGateway
 		r.problem = fault.New(fault.Upstream, "upstream_key", "provider %s did not accept the key of this Airfield", d.providerName)
@@ -196,7 +210,7 @@ func readRefusal(d *deployment, answer *Response, body []byte) refusal {
 	switch {
 	case answer.Status == http.StatusTooManyRequests:
 		kind = fault.Limited
-	case answer.Status >= 500:
+	case answer.Status >= 500 || answer.Status == http.StatusRequestTimeout:
 		kind = fault.Upstream
 	}
 	message, ok := errorMessage(body)
@@ -239,20 +253,22 @@ func (c *call) upstreamFault(status int) *fault.Fault {
 }
 
 // receive takes in what must be there before anything is given to the caller: a whole answer, as long as it is of a
-// size that is held, or the first bytes of a stream. Until then another deployment can still answer.
+// size that is held, or the first event of a stream. Until then another deployment can still answer.
 func (c *call) receive(answer *Response) *fault.Fault {
 	if answer.Stream {
 		events := streams.take()
 		events.Reset(&timedReader{c.watch, answer.Body})
-		c.events, c.readErr = events, events.Fill()
-		if c.readErr != nil && events.Size() == 0 {
-			c.dropEvents()
-			if errors.Is(c.readErr, io.EOF) {
-				return fault.New(fault.Upstream, "upstream_broken", "%s began to answer and sent nothing", c.served.name)
-			}
-			return c.watch.explain(c.ctx, c.readErr)
+		c.events = events
+		for c.readErr = events.Fill(); c.readErr == nil && !events.Begun(); {
+			c.readErr = events.Fill()
 		}
-		return nil
+		switch {
+		case events.Begun():
+			return nil
+		case errors.Is(c.readErr, io.EOF):
+			return fault.New(fault.Upstream, "upstream_broken", "%s began to answer and ended before its first event", c.served.name)
+		}
+		return c.watch.explain(c.ctx, c.readErr)
 	}
 	c.whole = buffers.take()
 	if answer.Size > 0 && answer.Size <= c.keep {
@@ -278,6 +294,10 @@ func (c *call) receive(answer *Response) *fault.Fault {
 // torn is what an answer used that broke off, or is none, before anything of it was given to the caller.
 func (c *call) torn(answer *Response) llm.Usage {
 	read := answer.Meter.Reading()
+	if c.events != nil {
+		read.Output = max(read.Output, c.events.Size()/bytesPerToken)
+		c.dropEvents()
+	}
 	if c.whole != nil {
 		if c.req.Surface == llm.ChatCompletions {
 			read.Output = max(read.Output, int64(c.whole.Len())/bytesPerToken)

@@ -10,9 +10,11 @@ import (
 	"testing"
 	"time"
 
+	"airfield/internal/cache"
 	"airfield/internal/caller"
 	"airfield/internal/gateway"
 	"airfield/internal/gateway/provider/openai"
+	"airfield/internal/limit"
 	"airfield/internal/llm"
 )
 
@@ -111,3 +113,63 @@ func (o *oneByOne) Read(p []byte) (int, error) {
 
 func (s *sink) Flush()                           {}
 func (s *sink) SetWriteDeadline(time.Time) error { return nil }
+
+// rich is a budget that never ends.
+type rich struct{}
+
+func (rich) Standing(*llm.Spender, time.Time) gateway.Standing {
+	return gateway.Standing{Any: true, HardUSD: true}
+}
+func (r rich) Reserve(context.Context, *llm.Spender, time.Time, gateway.Amount) (gateway.Hold, error) {
+	return r, nil
+}
+func (rich) Raise(gateway.Amount) error { return nil }
+func (rich) Settle(gateway.Amount)      {}
+func (rich) Mark(*llm.Call)             {}
+
+// The same with everything on: limits of everything that has them, a hard budget, and a cache that is missed or hit.
+func BenchmarkACallWithEverythingOn(b *testing.B) {
+	kind := func(string, gateway.ProviderConfig, *slog.Logger) (gateway.Provider, error) {
+		return &instant{gateway.Known{Read: gateway.Reading{Usage: llm.Usage{Input: 9, Output: 3, Source: llm.Reported}, Finish: "stop"}}}, nil
+	}
+	plenty := limit.Rate{RequestsPerMinute: 1e9, TokensPerMinute: 1e12, Parallel: 1000}
+	for _, v := range []struct {
+		name    string
+		control gateway.CacheControl
+		ttl     time.Duration
+		limits  limit.Rate
+		budgets gateway.Budgets
+	}{
+		{name: "limits", limits: plenty}, {name: "budget", budgets: rich{}}, {name: "limits and budget", limits: plenty, budgets: rich{}},
+		{name: "limits, budget and cache, refreshed", limits: plenty, budgets: rich{}, ttl: time.Hour, control: gateway.CacheRefresh}, {name: "cache, hit", ttl: time.Hour, limits: plenty, budgets: rich{}},
+	} {
+		b.Run(v.name, func(b *testing.B) {
+			kept, err := cache.NewMemory(cache.Default())
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer kept.Close()
+			g, err := gateway.New(gateway.Config{
+				Providers: map[string]gateway.ProviderConfig{"builtin": {Kind: "builtin"}},
+				Models:    map[string]gateway.ModelConfig{"chat": {Limits: v.limits, Deployments: []gateway.DeploymentConfig{{Provider: "builtin", Model: "real", Limits: v.limits}}}},
+				Workflows: map[string]gateway.WorkflowConfig{"w": {Limits: v.limits, KeyLimits: v.limits, Cache: gateway.CacheConfig{TTL: v.ttl}}},
+			}, gateway.Parts{
+				Kinds: map[string]gateway.Kind{"builtin": kind}, Prices: priceList{"builtin/real": testPrice}, Recorder: forgetful{}, Log: slog.New(slog.DiscardHandler),
+				Limiter: limit.NewMemory(), Cache: kept, Budgets: v.budgets,
+			})
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer g.Close()
+			body := []byte(`{"model":"chat","max_tokens":100,"messages":[{"role":"user","content":"` + strings.Repeat("Where is the parcel? ", 20) + `"}]}`)
+			ctx := caller.With(context.Background(), &caller.Caller{KeyID: "k", Workflow: "w"})
+			w := &sink{header: http.Header{}}
+			b.ReportAllocs()
+			for b.Loop() {
+				if err := g.Do(ctx, &gateway.Request{Surface: llm.ChatCompletions, Body: body, Cache: v.control}, w); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

@@ -36,10 +36,12 @@ type call struct {
 	until    time.Time     // of what is being tried: the deadline without the slices of later rungs
 	patience time.Duration // how long a deployment that is down is waited for
 
-	routes  []route
-	guess   llm.Usage // what it will probably use
-	bounded bool      // a hard budget applies: what it can cost must be known
-	strict  bool      // one in dollars
+	routes    []route
+	fewRoutes [1]route // where routes are while they are few
+	fewTried  [2]tried
+	guess     llm.Usage // what it will probably use
+	bounded   bool      // a hard budget applies: what it can cost must be known
+	strict    bool      // one in dollars
 
 	standing Standing
 	money    Hold
@@ -47,6 +49,8 @@ type call struct {
 	taken    *limit.Taken // from the limits of the workflow and the key
 	slot     *limit.Taken // from those of the deployment
 	asking   *tried       // whose slot that is
+	turn     int          // of its breaker
+	broke    *fault.Fault // why a deployment could not be afforded
 
 	served       *deployment
 	watch        *watch // of the attempt under way, or of the one that was answered
@@ -149,7 +153,8 @@ const economy = "economy"
 // begin opens the row of a call: who, when, and in which trace.
 func (g *Gateway) begin(ctx context.Context, req *Request) *call {
 	now := time.Now()
-	c := &call{g: g, ctx: ctx, req: req, log: g.log, keep: keepOutside, table: g.table.Load()}
+	c := calls.Get().(*call)
+	c.g, c.ctx, c.req, c.log, c.keep, c.table = g, ctx, req, g.log, keepOutside, g.table.Load()
 	parent := telemetry.Current(ctx)
 	here := telemetry.SpanContext{TraceID: parent.TraceID, SpanID: telemetry.NewSpanID(), Sampled: true}
 	if !parent.Valid() {
@@ -199,12 +204,17 @@ const (
 
 // dearest puts into the row the most that the call can cost at any deployment that may serve it.
 func (c *call) dearest() {
+	c.row.Usage, c.row.Cost = llm.Usage{Source: llm.Estimated}, 0
 	for r := range c.routes {
 		for i := range c.routes[r].list {
 			t := &c.routes[r].list[i]
-			if most := c.most(t.d); t.unfit == "" && (most.USD > c.row.Cost || most.Tokens > c.row.Usage.Total()) {
+			if t.unfit != "" {
+				continue
+			}
+			most := c.most(t.d)
+			c.row.Cost = max(c.row.Cost, most.USD)
+			if most.Tokens > c.row.Usage.Total() {
 				c.row.Usage, _ = c.ceiling(t.d)
-				c.row.Cost = max(c.row.Cost, most.USD)
 			}
 		}
 	}
@@ -269,13 +279,15 @@ func (c *call) close() {
 	if c.watch != nil {
 		c.watch.stop()
 	}
-	c.leave(neither)
-	if c.admitted && !c.finished {
+	c.leave(neither, c.expected().Total())
+	if !c.finished && (c.admitted || c.money != nil || c.taken != nil) {
 		c.finish(llm.Failed, &fault.Fault{Kind: fault.Internal, Code: "internal", Text: "the call was left without an end"})
 	}
 	c.flight.abandon()
 	buffers.give(c.whole)
 	c.dropEvents()
+	*c = call{}
+	calls.Put(c)
 }
 
 func (c *call) dropEvents() {

@@ -59,7 +59,7 @@ type Timeouts struct {
 	Connect       time.Duration `yaml:"connect" json:"connect" doc:"The longest to connect, TLS included."`
 	FirstByte     time.Duration `yaml:"first_byte" json:"first_byte" doc:"The longest from sending a request to the header of the answer; without streaming that is the whole generation."`
 	BetweenChunks time.Duration `yaml:"between_chunks" json:"between_chunks" doc:"The longest silence inside an answer."`
-	Total         time.Duration `yaml:"total" json:"total" doc:"The longest a call may take at this provider, over everything."`
+	Total         time.Duration `yaml:"total" json:"total" doc:"The longest an attempt may take at this provider, from sending it to its last byte."`
 }
 
 // ModelConfig is one model under the name callers use.

@@ -14,6 +14,9 @@ import (
 // rungs is the workflow's ladder; where it names none, a call waits for a deployment to recover.
 func (c *call) rungs() []RungConfig {
 	if c.policy == nil || len(c.policy.Degrade) == 0 {
+		if c.table.routing.Queue.Wait == 0 {
+			return nil
+		}
 		return []RungConfig{{Queue: c.table.routing.Queue.Wait}}
 	}
 	return c.policy.Degrade
@@ -53,7 +56,7 @@ func (c *call) serve(w http.ResponseWriter) error {
 
 // degrade goes down the ladder, rung by rung, each within its slice of the time.
 func (c *call) degrade(w http.ResponseWriter) error {
-	original := c.routes
+	original, hurdle := c.routes, c.hurdle
 	for i, rung := range c.rungs() {
 		if c.ctx.Err() != nil {
 			return c.refuse(c.gone())
@@ -65,6 +68,11 @@ func (c *call) degrade(w http.ResponseWriter) error {
 		case rung.Queue > 0 && i == 0: // was done
 		case rung.Queue > 0:
 			c.routes, c.patience = original, rung.Queue
+			for r := range c.routes {
+				for t := range c.routes[r].list {
+					c.routes[r].list[t].sent = 0 // who recovers is asked anew
+				}
+			}
 			served, err = c.again(w, "")
 		case rung.Tier != "":
 			served, err = c.tier(w, rung.Tier)
@@ -77,6 +85,7 @@ func (c *call) degrade(w http.ResponseWriter) error {
 			return err
 		}
 	}
+	c.routes, c.hurdle = original, hurdle
 	return c.allDown(w)
 }
 
@@ -94,7 +103,7 @@ func (c *call) tier(w http.ResponseWriter, name string) (bool, error) {
 		return false, nil
 	}
 	asked := c.routes
-	c.plan(m.chain)
+	c.routes = c.laid(nil, nil, m.chain) // those of the ladder's other rungs stay
 	for r := range c.routes {
 		for i := range c.routes[r].list {
 			t := &c.routes[r].list[i]
@@ -159,6 +168,9 @@ func (c *call) allDown(w http.ResponseWriter) error {
 		return c.refuse(c.failure)
 	}
 	h := c.hurdle
+	if c.broke != nil && !h.hopes {
+		return c.refuse(c.broke)
+	}
 	model := clip(c.asked.model, maxModelName)
 	reasons := h.reason
 	for r := range c.routes {
@@ -196,7 +208,9 @@ func (g *Gateway) degraded(c *call) {
 	if rung == "" || c.policy == nil {
 		return
 	}
-	c.policy.low.Store(true)
+	if !c.policy.low.CompareAndSwap(false, true) {
+		return // was told
+	}
 	g.alert(Alert{
 		Kind: "gateway.degraded", Key: c.row.Workflow, Title: fmt.Sprintf("workflow %s is served by the rung %s", c.row.Workflow, rung),
 		Text:   fmt.Sprintf("No deployment of %s could serve a call. %s", clip(c.asked.model, maxModelName), strings.Join(c.hurdle.reason, "; ")),

@@ -9,6 +9,7 @@ import (
 
 	"airfield/internal/caller"
 	"airfield/internal/fault"
+	"airfield/internal/limit"
 	"airfield/internal/money"
 )
 
@@ -21,7 +22,7 @@ type RouteExplanation struct {
 	InputTokens  int64       `json:"input_tokens" doc:"Estimated."`
 	OutputTokens int64       `json:"output_tokens" doc:"Expected, up to the request's own bound."`
 	HardBudget   bool        `json:"hard_budget" doc:"A hard budget applies: the most that the call can cost is held for it."`
-	Cache        string      `json:"cache" doc:"Whether its answer is kept: on, off, or hit where it is there."`
+	Cache        string      `json:"cache" doc:"Whether its answer is kept: on, off, bypass where the request cannot be, or hit where it is there."`
 	Candidates   []Candidate `json:"candidates"`
 	Limits       []LimitUse  `json:"limits"`
 	Ladder       []string    `json:"ladder" doc:"What is tried when no candidate can serve it."`
@@ -102,7 +103,7 @@ func (g *Gateway) Explain(ctx context.Context, workflow string, req *Request) (R
 // candidate is what stands for and against a deployment.
 func (c *call) candidate(t *tried, order *int) Candidate {
 	d := t.d
-	v := Candidate{Model: d.model.name, Deployment: d.name, InFlight: d.health.inflight.Load(), Breaker: d.health.breaker.State().String()}
+	v := Candidate{Model: d.model.name, Deployment: d.name, InFlight: d.health.inflight.Load(), Breaker: d.health.breaker.state(time.Now())}
 	if price, ok := d.priceAt(c.g.prices, c.row.Start); ok {
 		v.Priced, v.ExpectedUSD = true, price.Cost(c.expected())
 		if _, reason := c.ceiling(d); reason == "" {
@@ -113,15 +114,14 @@ func (c *call) candidate(t *tried, order *int) Candidate {
 		v.State, v.Reason = "never", t.unfit
 		return v
 	}
-	if o, is := d.health.obstacle(time.Now(), c.expected().Total()); is {
+	switch o, why := c.blocked(c.ctx, t); why {
+	case isFree:
+	case isNever:
+		v.State, v.Reason = "never", o.reason
+		return v
+	default:
 		v.State, v.Reason, v.Until = "not_now", o.reason, o.until
 		return v
-	}
-	for _, use := range c.usesOf(d) {
-		if use.Used >= use.Limit {
-			v.State, v.Reason = "not_now", use.Name+" has no room: "+use.Unit+" is "+number(use.Limit)
-			return v
-		}
 	}
 	*order++
 	v.Order, v.State = *order, "next"
@@ -144,7 +144,10 @@ func (c *call) cached() string {
 	if c.g.cache == nil || c.policy == nil || c.policy.Cache.TTL <= 0 {
 		return "off"
 	}
-	if key, ok := c.cacheKey(); ok && c.lookUp(key, c.policy.Cache.TTL) != nil {
+	switch key, ok := c.cacheKey(); {
+	case !ok:
+		return cacheBypass
+	case c.lookUp(key, c.policy.Cache.TTL) != nil:
 		return cacheHit
 	}
 	return "on"
@@ -153,7 +156,47 @@ func (c *call) cached() string {
 // uses is what is used of the limits that the caller falls under.
 func (c *call) uses() []LimitUse { return c.g.uses(c.ctx, c.asks()) }
 
-func (c *call) usesOf(d *deployment) []LimitUse { return c.g.uses(c.ctx, d.asks) }
+// why says in which way a deployment cannot be asked.
+type why int
+
+const (
+	isFree why = iota
+	isDown
+	isPaused
+	isFull
+	isNever
+)
+
+// blocked says what keeps the call from a deployment that fits, without taking anything: what pick would find, but for
+// what can be afforded.
+func (c *call) blocked(ctx context.Context, t *tried) (obstacle, why) {
+	now := time.Now()
+	if o, is := t.d.health.obstacle(now, c.expected().Total()); is {
+		return o, isDown
+	}
+	if now.Before(t.after) {
+		return obstacle{justFailed, t.after}, isPaused
+	}
+	if len(t.d.asks) == 0 {
+		return obstacle{}, isFree
+	}
+	tokens := c.tokensFor(t.d.asks)
+	found, state := obstacle{}, isFree
+	for _, use := range c.g.uses(ctx, t.d.asks) {
+		asked := int64(1)
+		if use.Unit == string(limit.TokensPerMinute) {
+			asked = tokens
+		}
+		full := fullText(&limit.Full{Name: use.Name, Unit: limit.Unit(use.Unit), Limit: use.Limit, Used: use.Used})
+		switch {
+		case asked > use.Limit:
+			return obstacle{reason: "the request asks for more than " + full}, isNever
+		case use.Used+asked > use.Limit && state == isFree:
+			found, state = obstacle{reason: full}, isFull
+		}
+	}
+	return found, state
+}
 
 // RouteState is how the deployments, the queue and the limits are now.
 type RouteState struct {
@@ -196,7 +239,7 @@ func (g *Gateway) State(ctx context.Context) RouteState {
 	s.Limits = slices.Compact(s.Limits)
 	for _, name := range slices.Sorted(maps.Keys(t.health)) {
 		h := t.health[name]
-		d := DeploymentState{Deployment: name, Models: models[name], Breaker: h.breaker.State().String(), InFlight: h.inflight.Load()}
+		d := DeploymentState{Deployment: name, Models: models[name], Breaker: h.breaker.state(time.Now()), InFlight: h.inflight.Load()}
 		if o, is := h.obstacle(time.Now(), 0); is {
 			d.Reason, d.Until = o.reason, o.until
 		}

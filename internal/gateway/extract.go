@@ -14,7 +14,7 @@ import (
 // extractable reports whether an extractive answer could stand for the one that was asked for: plain text, once.
 func (c *call) extractable() bool {
 	return c.g.extractor != nil && c.req.Surface == llm.ChatCompletions && c.asked.choices == 1 && !c.local &&
-		c.asked.needs(c.req.Surface, c.req.Body)&^streaming == 0
+		c.asked.needs(c.req.Surface, c.req.Body)&^streaming == 0 && !mentions(c.req.Body, "json_object")
 }
 
 // extract answers with sentences of the workflow's documents, within the caller's clearance.
@@ -32,7 +32,13 @@ func (c *call) extract(w http.ResponseWriter, collections []string) (bool, error
 		}
 		return false, nil
 	}
-	c.row.Degraded = RungExtractive
+	citations, err := json.Marshal(found.Citations)
+	if err != nil {
+		c.log.Error("the citations of an extractive answer are not JSON", "call", c.row.ID, "error", err)
+		return false, nil
+	}
+	found.Citations = json.RawMessage(citations)
+	c.row.Degraded, c.served = RungExtractive, nil
 	c.row.Deployment, c.row.Provider, c.row.Upstream = RungExtractive, "builtin", ""
 	c.row.Status, c.row.Finish, c.row.FirstByte = http.StatusOK, "stop", time.Since(c.row.Start)
 	c.charge(llm.Usage{})

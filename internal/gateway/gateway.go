@@ -161,6 +161,13 @@ func (g *Gateway) Reload(c Config) error {
 	g.queue.Resize(next.routing.Queue.Length)
 	g.table.Store(next)
 	old.closeExcept(next)
+	if old != nil {
+		for name, h := range old.health {
+			if next.health[name] != h && h.breaker.isOpen() {
+				g.breakerChanged(name, false) // nobody else will say so: it is forgotten
+			}
+		}
+	}
 	return nil
 }
 

@@ -30,11 +30,16 @@ type log struct {
 	finished []llm.Call
 	admitErr error
 	finErr   error
+
+	admitPanics bool
 }
 
 func (l *log) Admit(c *llm.Call) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.admitPanics {
+		panic("a recorder's bug")
+	}
 	if l.admitErr != nil {
 		return l.admitErr
 	}

@@ -1,11 +1,13 @@
 package gateway
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -45,6 +47,7 @@ type kept struct {
 	Stream      bool      `json:"stream"`
 	BodySize    int       `json:"body"`
 	UsageSize   int       `json:"usage"`
+	Degraded    string    `json:"degraded,omitempty"` // given to those who wait; never kept
 
 	body, usage, done []byte // done is what is left: the end mark
 }
@@ -72,7 +75,10 @@ func decodeKept(b []byte) *kept {
 	if json.Unmarshal(b[:n], k) != nil {
 		return nil
 	}
-	if b = b[n:]; k.BodySize < 0 || k.UsageSize < 0 || k.BodySize+k.UsageSize > len(b) {
+	if b = b[n:]; k.BodySize < 0 || k.BodySize > len(b) || k.UsageSize < 0 || k.UsageSize > len(b)-k.BodySize {
+		return nil
+	}
+	if k.Status < 200 || k.Status > 299 || k.UsageSize > 0 && bytes.IndexByte(b[k.BodySize:k.BodySize+k.UsageSize], '}') < 0 {
 		return nil
 	}
 	k.body, k.usage, k.done = b[:k.BodySize], b[k.BodySize:k.BodySize+k.UsageSize], b[k.BodySize+k.UsageSize:]
@@ -93,6 +99,7 @@ type flight struct {
 	large bool
 	over  chan struct{}
 	kept  *kept // what it came to, once over is closed; nil where nothing may be given to others
+	alone bool  // what it comes to is kept, and given to nobody who waits
 }
 
 // join returns the flight of a key, and whether the call has begun it.
@@ -114,6 +121,7 @@ func (f *flight) part(b []byte) {
 	}
 	if len(f.body)+len(b) > maxKept {
 		f.body, f.large = nil, true
+		f.close(nil) // nobody needs to wait for it any more
 		return
 	}
 	f.body = append(f.body, b...)
@@ -137,9 +145,9 @@ func (f *flight) ended(answer *Response, usage, done []byte) {
 	c := f.c
 	k := &kept{
 		At: time.Now(), Status: answer.Status, ContentType: answer.ContentType, Model: c.served.model.name, Provider: c.row.Provider, Upstream: c.row.Upstream,
-		Finish: c.row.Finish, Stream: answer.Stream, body: f.body, usage: append([]byte(nil), usage...), done: append([]byte(nil), done...),
+		Finish: c.row.Finish, Degraded: c.row.Degraded, Stream: answer.Stream, body: f.body, usage: append([]byte(nil), usage...), done: append([]byte(nil), done...),
 	}
-	if c.row.Degraded == "" && c.served.model.name == c.asked.model {
+	if c.row.Degraded == "" && slices.Contains(c.routes[0].model.deployments, c.served) {
 		policy := c.policy.Cache
 		c.g.cache.Set(c.ctx, f.key, k.encode(), policy.TTL+policy.Stale)
 	}
@@ -154,6 +162,9 @@ func (f *flight) abandon() {
 }
 
 func (f *flight) close(k *kept) {
+	if f.alone {
+		return
+	}
 	f.c.g.flights.mu.Lock()
 	defer f.c.g.flights.mu.Unlock()
 	select {
@@ -182,11 +193,14 @@ func (c *call) recall(w http.ResponseWriter) (done bool, err error) {
 		return false, nil
 	}
 	c.row.Cache = cacheMiss
-	for {
+	for waited := 0; ; waited++ {
 		if c.req.Cache != CacheRefresh {
 			if k := c.lookUp(key, c.policy.Cache.TTL); k != nil {
 				return true, c.replay(w, k, cacheHit)
 			}
+		}
+		if waited == mostFlights {
+			return false, nil // they come to nothing: it goes its own way
 		}
 		f, own := c.g.flights.join(c, key)
 		if own {
@@ -194,6 +208,7 @@ func (c *call) recall(w http.ResponseWriter) (done bool, err error) {
 			return false, nil
 		}
 		if c.req.Cache == CacheRefresh {
+			c.flight = &flight{c: c, key: key, alone: true} // what is under way began before
 			return false, nil
 		}
 		begin := time.Now()
@@ -219,6 +234,10 @@ func (c *call) recall(w http.ResponseWriter) (done bool, err error) {
 	}
 }
 
+// mostFlights is how many calls that come to nothing another one waits for. When the first leaves or fails, one of those
+// who wait takes over; when that fails, too, they would only fail one after the other.
+const mostFlights = 2
+
 func (c *call) lookUp(key string, within time.Duration) *kept {
 	b, ok := c.g.cache.Get(c.ctx, key)
 	if !ok {
@@ -235,21 +254,20 @@ func (c *call) cacheKey() (string, bool) {
 	if c.key != "" {
 		return c.key, true
 	}
-	canonical, err := scan.Canonical(make([]byte, 0, len(c.req.Body)), c.req.Body)
-	if err != nil {
-		return "", false
-	}
 	clearance := caller.None
 	if who := caller.From(c.ctx); who != nil {
 		clearance = who.Clearance
 	}
-	h := sha256.New()
-	for _, part := range []string{"1", c.row.Environment, c.row.Workflow, clearance.String(), c.row.Prompt, strconv.Itoa(c.row.Version), c.req.Epochs, string(c.req.Surface)} {
-		h.Write(binary.BigEndian.AppendUint32(nil, uint32(len(part))))
-		h.Write([]byte(part))
+	b := make([]byte, 0, len(c.req.Body)+len(c.req.Epochs)+256)
+	for _, part := range [...]string{"1", c.row.Environment, c.row.Workflow, clearance.String(), c.row.Prompt, strconv.Itoa(c.row.Version), c.req.Epochs, string(c.req.Surface)} {
+		b = append(binary.BigEndian.AppendUint32(b, uint32(len(part))), part...)
 	}
-	h.Write(canonical)
-	c.key = "answer:" + hex.EncodeToString(h.Sum(nil))
+	b, err := scan.Canonical(b, c.req.Body)
+	if err != nil {
+		return "", false
+	}
+	sum := sha256.Sum256(b)
+	c.key = "answer:" + hex.EncodeToString(sum[:])
 	return c.key, true
 }
 
@@ -257,6 +275,10 @@ func (c *call) cacheKey() (string, bool) {
 func (c *call) replay(w http.ResponseWriter, k *kept, how string) error {
 	c.row.Cache, c.row.Status, c.row.Finish = how, k.Status, k.Finish
 	c.row.Deployment, c.row.Provider, c.row.Upstream = "cache", k.Provider, k.Upstream
+	c.served = nil // whoever was asked in vain
+	if k.Degraded != "" {
+		c.row.Degraded = k.Degraded
+	}
 	c.row.ResponseSize, c.row.FirstByte = int64(len(k.body)), time.Since(c.row.Start)
 	c.charge(llm.Usage{})
 	c.finish(llm.OK, nil)

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"bytes"
+	"strconv"
 
 	"airfield/internal/llm"
 )
@@ -43,10 +44,10 @@ var marks = []struct {
 	text string
 	need ability
 }{
-	{`"tools"`, tools}, {`"functions"`, tools}, {`"tool_calls"`, tools},
-	{`"image_url"`, images}, {`"input_image"`, images},
-	{`"input_audio"`, audio}, {`"audio"`, audio},
-	{`"json_schema"`, jsonSchema},
+	{"tools", tools}, {"functions", tools}, {"tool_calls", tools},
+	{"image_url", images}, {"input_image", images},
+	{"input_audio", audio}, {"audio", audio},
+	{"json_schema", jsonSchema},
 }
 
 // needs is what a request needs of a model. A text that consists of such a word alone may count as a need, too.
@@ -57,23 +58,71 @@ func (q *asked) needs(surface llm.Surface, body []byte) (all ability) {
 	if surface != llm.ChatCompletions {
 		return all
 	}
+	body = spelled(body)
 	for _, m := range marks {
-		if all&m.need == 0 && bytes.Contains(body, []byte(m.text)) {
+		if all&m.need == 0 && quoted(body, m.text) {
 			all |= m.need
 		}
 	}
 	return all
 }
 
-// remote reports whether the request names something that its bytes do not hold: a picture at an address, a file.
-func remote(body []byte) bool {
-	for _, mark := range []string{`"image_url"`, `"file"`, `"file_id"`, `"file_url"`} {
-		if bytes.Contains(body, []byte(mark)) {
+// mentions reports whether one of some words of small letters is a string, or a key, of the request.
+func mentions(body []byte, words ...string) bool {
+	body = spelled(body)
+	for _, word := range words {
+		if quoted(body, word) {
 			return true
 		}
 	}
 	return false
 }
+
+// quoted looks for a word in quotes.
+func quoted(body []byte, word string) bool {
+	for {
+		i := bytes.Index(body, []byte(word))
+		if i < 0 {
+			return false
+		}
+		end := i + len(word)
+		if i > 0 && body[i-1] == '"' && end < len(body) && body[end] == '"' {
+			return true
+		}
+		body = body[i+1:]
+	}
+}
+
+// spelled writes the letters of a body out that are escaped (\u0061 is an a), so that a word is found however it is
+// written. What it returns is for looking only: it may no longer be the same JSON.
+func spelled(body []byte) []byte {
+	if !bytes.Contains(body, []byte(`\u00`)) {
+		return body
+	}
+	out := make([]byte, 0, len(body))
+	for i := 0; i < len(body); i++ {
+		if c, ok := letter(body[i:]); ok {
+			out = append(out, c)
+			i += 5
+			continue
+		}
+		out = append(out, body[i])
+	}
+	return out
+}
+
+// letter reads an escape of a letter, a digit or the line below.
+func letter(b []byte) (byte, bool) {
+	if len(b) < 6 || b[0] != '\\' || b[1] != 'u' || b[2] != '0' || b[3] != '0' {
+		return 0, false
+	}
+	n, err := strconv.ParseUint(string(b[4:6]), 16, 8)
+	c := byte(n)
+	return c, err == nil && (c == '_' || c >= '0' && c <= '9' || c >= 'a' && c <= 'z')
+}
+
+// remote reports whether the request names something that its bytes do not hold: a picture at an address, a file.
+func remote(body []byte) bool { return mentions(body, "image_url", "file", "file_id", "file_url") }
 
 // ceiling is the most tokens a request can use at a deployment. Every token of a text is at least a byte, so its bytes
 // bound what goes in; what is not in the bytes is bounded by the context window, if that is known.

@@ -16,6 +16,7 @@ type tried struct {
 	d     *deployment
 	sent  int
 	after time.Time // not before
+	soon  bool      // that is worth waiting for, before another model is asked
 	unfit string    // why it cannot serve this call at all; empty where it may
 }
 
@@ -35,15 +36,21 @@ func (r *route) left(attempts int) bool {
 }
 
 // plan lays out the deployments of a chain of models for this call.
-func (c *call) plan(chain []*model) {
-	c.routes = c.routes[:0]
+func (c *call) plan(chain []*model) { c.routes = c.laid(c.fewRoutes[:0], c.fewTried[:0], chain) }
+
+// laid lays them out in routes; where the first model's fit into list, there.
+func (c *call) laid(routes []route, list []tried, chain []*model) []route {
 	for _, m := range chain {
-		r := route{model: m, list: make([]tried, 0, len(m.deployments))}
-		for _, d := range c.order(m) {
-			r.list = append(r.list, tried{d: d, unfit: c.unfit(d)})
+		if cap(list) < len(m.deployments) {
+			list = make([]tried, 0, len(m.deployments))
 		}
-		c.routes = append(c.routes, r)
+		for _, d := range c.order(m) {
+			list = append(list, tried{d: d, unfit: c.unfit(d)})
+		}
+		routes = append(routes, route{model: m, list: list})
+		list = nil
 	}
+	return routes
 }
 
 // order is a model's deployments as its way of choosing has them.
@@ -133,8 +140,8 @@ func (c *call) unfit(d *deployment) string {
 // doubles (full jitter, https://aws.amazon.com/builders-library/timeouts-retries-and-backoff-with-jitter/).
 func (r Routing) pause(failures int) time.Duration {
 	bound := r.MaxBackoff
-	if shift := failures - 1; shift < 16 {
-		bound = min(bound, r.Backoff<<shift)
+	if shift := failures - 1; shift < 16 && r.Backoff <= bound>>shift {
+		bound = r.Backoff << shift
 	}
 	if bound <= 0 {
 		return 0

@@ -46,3 +46,6 @@ func (p *streamPool) give(r *sse.Reader) {
 		p.pool.Put(r)
 	}
 }
+
+// calls are for calls to come. Nothing of a call is used once it was closed: what others have of it, they have copied.
+var calls = sync.Pool{New: func() any { return new(call) }}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"time"
 
 	"airfield/internal/llm"
 )
@@ -38,11 +39,12 @@ type Attempt struct {
 type Response struct {
 	Status      int
 	ContentType string
-	RetryAfter  string // the header of that name, as it came
-	RequestID   string // the provider's own id of the exchange
-	Stream      bool   // Body is server-sent events
-	Quota       Quota  // what the provider says is left of its limits
-	Size        int64  // of Body, where it is known, else -1
+	RetryAfter  string        // the header of that name, as it came
+	RetryIn     time.Duration // the same, where the provider says it more exactly
+	RequestID   string        // the provider's own id of the exchange
+	Stream      bool          // Body is server-sent events
+	Quota       Quota         // what the provider says is left of its limits
+	Size        int64         // of Body, where it is known, else -1
 	Body        io.ReadCloser
 	Meter       Meter // reads what the answer used; used by one goroutine, for this answer alone
 

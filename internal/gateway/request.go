@@ -15,17 +15,22 @@ type asked struct {
 	model        string
 	modelAt      span // of the value, with its quotes
 	stream       bool
-	maxTokens    int64 // of output; 0 where the caller set no bound
-	capAt        span  // of a bound that is there and says nothing: null or 0
-	capField     int   // whose bound that is
-	choices      int64 // answers asked for, at least 1
-	content      span  // what goes in: messages or input
-	options      span  // stream_options, where there are any
-	includeAt    span  // include_usage in them
+	maxTokens    int64        // of output; 0 where the caller set no bound
+	caps         [2]outputCap // as max_tokens, as max_completion_tokens
+	choices      int64        // answers asked for, at least 1
+	content      span         // what goes in: messages or input
+	options      span         // stream_options, where there are any
+	includeAt    span         // include_usage in them
 	includeUsage bool
 	user         string // whom the caller says it is for
 	service      string // the service tier that is asked for
 	unbounded    string // a field that makes the cost of the call impossible to bound
+}
+
+// outputCap is a bound of the output as it stands in the body. One of null or 0 says nothing.
+type outputCap struct {
+	key, value span
+	n          int64
 }
 
 // span is a part of the body.
@@ -87,15 +92,13 @@ func decode(surface llm.Surface, body []byte) (asked, error) {
 			field = fieldOptions
 			err = q.readOptions(at, m.Value)
 		case maxTokens, maxCompletionTokens:
-			field = fieldMaxTokens
-			if key == maxCompletionTokens {
-				field = fieldMaxCompletion
+			which := &q.caps[0]
+			if field = fieldMaxTokens; key == maxCompletionTokens {
+				field, which = fieldMaxCompletion, &q.caps[1]
 			}
-			var n int64
-			if n, err = count(key, m.Value); n == 0 {
-				q.capAt, q.capField = at, field
-			}
-			q.maxTokens = max(q.maxTokens, n)
+			which.key, which.value = span{m.KeyAt, m.KeyEnd}, at
+			which.n, err = count(key, m.Value)
+			q.maxTokens = max(q.maxTokens, which.n)
 		case "n":
 			field = fieldChoices
 			var n int64

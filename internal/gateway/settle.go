@@ -32,20 +32,21 @@ func (c *call) usageOf(read Reading, outcome llm.Outcome) llm.Usage {
 // settle charges what the answer used and writes the row. It comes before the last byte for the caller.
 func (c *call) settle(read Reading, outcome llm.Outcome, problem *fault.Fault) {
 	c.row.Finish, c.row.Service = read.Finish, billed(read.Service)
-	c.charge(c.usageOf(read, outcome))
+	u := c.usageOf(read, outcome)
+	c.charge(u)
 	text := ""
 	if problem != nil {
 		text = problem.Error()
 	}
 	c.endAttempt(outcome, text)
-	switch outcome {
-	case llm.OK:
-		c.leave(healthy)
-	case llm.Cancelled:
-		c.leave(neither)
-	default:
-		c.leave(failing)
+	v := failing
+	switch {
+	case outcome == llm.OK:
+		v = healthy
+	case outcome == llm.Cancelled || c.watch.ours():
+		v = neither // it was answering as the caller, or the caller's time, went
 	}
+	c.leave(v, u.Total())
 	c.finish(outcome, problem)
 }
 

@@ -12,15 +12,15 @@ import (
 // output bounded where the caller's budget needs a bound and the caller set none. The caller's bytes are spliced, never
 // written anew, so that what the gateway does not know reaches the provider as it is.
 func (q *asked) upstreamBody(surface llm.Surface, body []byte, d *deployment, bound int64) []byte {
-	edits := make([]edit, 0, 3)
+	edits := make([]edit, 0, 4)
 	if q.model != d.upstream {
 		edits = append(edits, edit{q.modelAt, d.quoted})
 	}
 	if q.stream && surface == llm.ChatCompletions && !q.includeUsage && !d.omitUsage {
 		edits = append(edits, q.askForUsage(body))
 	}
-	if bound > 0 && q.maxTokens == 0 && surface == llm.ChatCompletions {
-		edits = append(edits, q.boundOutput(d, bound))
+	if bound > 0 && surface == llm.ChatCompletions {
+		edits = q.boundOutput(edits, d, bound)
 	}
 	if len(edits) == 0 {
 		return body
@@ -60,14 +60,28 @@ func (q *asked) askForUsage(body []byte) edit {
 	return edit{inside, `"include_usage":true`}
 }
 
-// boundOutput says how long the answer may be: where a bound stands that bounds nothing, in its place. Both fields may
-// stand there; the one that is left as it is bounds nothing either, so the other holds.
-func (q *asked) boundOutput(d *deployment, bound int64) edit {
-	n := strconv.FormatInt(bound, 10)
-	if q.capAt.found() {
-		return edit{q.capAt, n}
+// boundOutput sees to it that the answer is bounded in the field that the provider obeys, by the caller's own bound or
+// else by ours. A bound in the other field is moved: the provider may not know that one. It stays where the provider
+// obeys max_completion_tokens, because who does knows max_tokens, too.
+func (q *asked) boundOutput(edits []edit, d *deployment, bound int64) []edit {
+	own, other := &q.caps[0], &q.caps[1]
+	if d.outputCap == maxCompletionTokens {
+		own, other = other, own
 	}
-	return q.add(`"` + d.outputCap + `":` + n)
+	switch {
+	case own.n > 0 || other.n > 0 && d.outputCap == maxCompletionTokens:
+		return edits
+	case other.n > 0:
+		bound = other.n
+	}
+	n := strconv.FormatInt(bound, 10)
+	switch {
+	case own.value.found():
+		return append(edits, edit{own.value, n})
+	case other.value.found():
+		return append(edits, edit{other.key, `"` + d.outputCap + `"`}, edit{other.value, n})
+	}
+	return append(edits, q.add(`"`+d.outputCap+`":`+n))
 }
 
 // add puts a member behind the model.

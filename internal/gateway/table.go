@@ -28,7 +28,7 @@ type workflow struct {
 	WorkflowConfig
 	priority int
 	ask      limit.Ask
-	low      atomic.Bool // it was served by a lower rung, and not as usual since
+	low      *atomic.Bool // it was served by a lower rung, and not as usual since
 }
 
 type connected struct {
@@ -106,7 +106,11 @@ func (g *Gateway) build(c Config, old *table) (_ *table, err error) {
 	}
 	t.buildTiers()
 	for name, wc := range c.Workflows {
-		t.workflows[name] = &workflow{WorkflowConfig: wc, priority: priorities[wc.Priority], ask: limit.Ask{Name: "workflow:" + name, Rate: wc.Limits}}
+		low := new(atomic.Bool)
+		if old != nil && old.workflows[name] != nil {
+			low = old.workflows[name].low
+		}
+		t.workflows[name] = &workflow{WorkflowConfig: wc, priority: priorities[wc.Priority], ask: limit.Ask{Name: "workflow:" + name, Rate: wc.Limits}, low: low}
 	}
 	return t, nil
 }
@@ -134,7 +138,7 @@ func (g *Gateway) deployment(t, old *table, m *model, dc DeploymentConfig) *depl
 func (g *Gateway) healthOf(d *deployment, t, old *table) *health {
 	if old != nil {
 		h := old.health[d.name]
-		if h != nil && h.config == t.routing.Breaker && old.providers[d.providerName] == t.providers[d.providerName] {
+		if h != nil && h.breaker.config == t.routing.Breaker && old.providers[d.providerName] == t.providers[d.providerName] {
 			return h
 		}
 	}
@@ -145,22 +149,31 @@ func (g *Gateway) healthOf(d *deployment, t, old *table) *health {
 const TierPrefix = "tier/"
 
 // buildTiers makes a model of each cost tier, of the chat models in it: the cheapest deployment is asked first. Vectors
-// of different models do not go together, so there are none for them.
+// of different models do not go together, so there are none for them. The builtin models, which cost nothing and know
+// little, stand for a tier only while nothing else does.
 func (t *table) buildTiers() {
 	t.tiers = map[string]*model{}
-	for _, name := range slices.Sorted(maps.Keys(t.models)) {
-		m := t.models[name]
-		if m.Tier == "" || m.Dimensions > 0 {
-			continue
+	for _, builtin := range []bool{false, true} {
+		filled := maps.Clone(t.tiers)
+		for _, name := range slices.Sorted(maps.Keys(t.models)) {
+			m := t.models[name]
+			if m.Tier == "" || m.Dimensions > 0 || t.builtin(m) != builtin || builtin && filled[m.Tier] != nil {
+				continue
+			}
+			tier := t.tiers[m.Tier]
+			if tier == nil {
+				tier = &model{ModelConfig: ModelConfig{Tier: m.Tier, Choose: chooseCheapest}, name: TierPrefix + m.Tier}
+				tier.chain = []*model{tier}
+				t.tiers[m.Tier] = tier
+			}
+			tier.deployments = append(tier.deployments, m.deployments...)
 		}
-		tier := t.tiers[m.Tier]
-		if tier == nil {
-			tier = &model{ModelConfig: ModelConfig{Tier: m.Tier, Choose: chooseCheapest}, name: TierPrefix + m.Tier}
-			tier.chain = []*model{tier}
-			t.tiers[m.Tier] = tier
-		}
-		tier.deployments = append(tier.deployments, m.deployments...)
 	}
+}
+
+// builtin reports whether nobody else serves a model.
+func (t *table) builtin(m *model) bool {
+	return !slices.ContainsFunc(m.deployments, func(d *deployment) bool { return t.providers[d.providerName].config.Kind != Builtin })
 }
 
 // find returns the model that a name stands for.

@@ -29,11 +29,13 @@ type watch struct {
 	limits Timeouts
 	waits  atomic.Int32
 	name   string
+	own    atomic.Bool // the call's own time ended the attempt, and not a limit of the provider
 }
 
-// newWatch ends an attempt at the provider's own limit for a call that began at start, or at until.
-func newWatch(ctx context.Context, d *deployment, start, until time.Time) *watch {
-	w := &watch{start: start, limits: d.timeouts, name: d.name}
+// newWatch ends an attempt that begins now at the provider's own limit, or at until. What the call waited before is not
+// the provider's time.
+func newWatch(ctx context.Context, d *deployment, now, until time.Time) *watch {
+	w := &watch{start: now, limits: d.timeouts, name: d.name}
 	w.extend(until)
 	w.ctx, w.cancel = context.WithCancelCause(ctx)
 	w.waits.Store(int32(firstByte))
@@ -65,6 +67,9 @@ func (w *watch) stop() {
 	w.cancel(nil)
 }
 
+// ours reports whether the call's own time ended the attempt.
+func (w *watch) ours() bool { return w.own.Load() }
+
 func (w *watch) fire() {
 	waited, limit := "did not end", time.Duration(w.lasts.Load())
 	switch phase(w.waits.Load()) {
@@ -75,6 +80,7 @@ func (w *watch) fire() {
 	}
 	if !time.Now().Before(w.end()) {
 		waited, limit = "did not end", time.Duration(w.lasts.Load())
+		w.own.Store(limit < w.limits.Total)
 	}
 	w.cancel(fault.New(fault.Timeout, "upstream_timeout", "%s %s within %s", w.name, waited, limit.Round(time.Millisecond)))
 }

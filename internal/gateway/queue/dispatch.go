@@ -43,6 +43,7 @@ func (q *Queue) pass(ctx context.Context) (next time.Time) {
 				continue
 			}
 			w := l.waiters[0]
+			w.trying = true
 			q.mu.Unlock()
 
 			r := w.Try()
@@ -65,13 +66,15 @@ func (q *Queue) pass(ctx context.Context) (next time.Time) {
 // settle tells a waiter that it may go, and reports whether it did.
 func (q *Queue) settle(l *line, w *waiter, r Result) (went bool) {
 	q.mu.Lock()
-	defer q.mu.Unlock()
-	if w.gone {
+	if w.trying = false; w.gone {
+		q.mu.Unlock()
 		if r.OK {
 			w.Undo()
 		}
+		close(w.undone)
 		return r.OK // what was given back may serve another
 	}
+	defer q.mu.Unlock()
 	if !r.OK {
 		q.stand(l, r.On)
 		return false

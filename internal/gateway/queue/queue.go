@@ -70,9 +70,11 @@ type line struct {
 
 type waiter struct {
 	Ticket
-	since time.Time
-	gone  bool
-	ready chan struct{}
+	since  time.Time
+	trying bool
+	gone   bool
+	ready  chan struct{}
+	undone chan struct{} // closed when the Try is over that was under way as the call left
 }
 
 // New returns a queue in which at most so many calls wait, and runs it until Close.
@@ -131,7 +133,8 @@ func (q *Queue) Wake() {
 	}
 }
 
-// Wait returns nil when the ticket's Try has succeeded, ErrFull at once, or the cause of ctx's end.
+// Wait returns nil when the ticket's Try has succeeded, ErrFull at once, or the cause of ctx's end. When it has returned,
+// neither Try nor Undo is running, nor will be.
 func (q *Queue) Wait(ctx context.Context, t Ticket) error {
 	w := &waiter{Ticket: t, since: time.Now(), ready: make(chan struct{})}
 	q.mu.Lock()
@@ -155,14 +158,21 @@ func (q *Queue) Wait(ctx context.Context, t Ticket) error {
 	case <-ctx.Done():
 	}
 	q.mu.Lock()
-	defer q.mu.Unlock()
 	select {
 	case <-w.ready: // at the same moment
+		q.mu.Unlock()
 		return nil
 	default:
 	}
 	w.gone = true
 	q.leave(l, w)
+	if w.trying {
+		w.undone = make(chan struct{})
+	}
+	q.mu.Unlock()
+	if w.undone != nil {
+		<-w.undone
+	}
 	return context.Cause(ctx)
 }
 

@@ -204,3 +204,27 @@ func TestUnderLoadNoPlaceIsLostAndNoneIsGivenTwice(t *testing.T) {
 	}
 	r.mu.Unlock()
 }
+
+func TestWhenAWaitIsOverNothingOfItRunsAnyMore(t *testing.T) {
+	q := New(10)
+	defer q.Close()
+	ctx, leave := context.WithCancel(t.Context())
+	var running, undone atomic.Bool
+	trying := make(chan bool)
+	go func() {
+		<-trying
+		leave()
+		time.Sleep(20 * time.Millisecond) // so that Wait would be over long before, if it did not wait
+		trying <- true
+	}()
+	err := q.Wait(ctx, Ticket{Lane: "a", Names: "x", Try: func() Result {
+		running.Store(true)
+		trying <- true
+		<-trying
+		running.Store(false)
+		return Result{OK: true}
+	}, Undo: func() { undone.Store(true) }})
+	if !errors.Is(err, context.Canceled) || running.Load() || !undone.Load() || q.Waiting() != 0 {
+		t.Fatal(err, running.Load(), undone.Load())
+	}
+}

@@ -26,7 +26,8 @@ func canonical(dst, value []byte) ([]byte, error) {
 	switch Kind(value) {
 	case '{':
 		type pair struct{ key, value []byte }
-		var pairs []pair
+		var few [16]pair
+		pairs := few[:0]
 		m := Object(value)
 		for m.Next() {
 			pairs = append(pairs, pair{m.Key, m.Value})
@@ -43,11 +44,10 @@ func canonical(dst, value []byte) ([]byte, error) {
 				}
 				dst = append(dst, ',')
 			}
-			quoted, err := json.Marshal(string(p.key))
-			if err != nil {
+			if dst, err = quoted(dst, p.key); err != nil {
 				return dst, err
 			}
-			dst = append(append(dst, quoted...), ':')
+			dst = append(dst, ':')
 			if dst, err = canonical(dst, p.value); err != nil {
 				return dst, err
 			}
@@ -67,4 +67,15 @@ func canonical(dst, value []byte) ([]byte, error) {
 		return append(dst, ']'), a.Err()
 	}
 	return append(dst, bytes.TrimRight(value, " \t\r\n")...), nil
+}
+
+// quoted appends a key as JSON writes it.
+func quoted(dst, key []byte) ([]byte, error) {
+	for _, c := range key {
+		if c < ' ' || c == '"' || c == '\\' {
+			b, err := json.Marshal(string(key))
+			return append(dst, b...), err
+		}
+	}
+	return append(append(append(dst, '"'), key...), '"'), nil
 }

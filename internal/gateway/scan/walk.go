@@ -10,6 +10,8 @@ type Members struct {
 	Key    []byte // unescaped
 	Value  []byte
 	Offset int // of Value in what is walked
+	KeyAt  int // of the key as it is written there, with its quotes
+	KeyEnd int
 	w      walker
 }
 
@@ -25,6 +27,7 @@ func (m *Members) Next() bool {
 	if err != nil {
 		return m.w.fail(err)
 	}
+	m.KeyAt, m.KeyEnd = m.w.i, m.w.i+len(name)+2
 	m.w.i = next
 	if !m.w.take() {
 		return false

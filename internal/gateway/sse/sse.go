@@ -39,6 +39,7 @@ type Reader struct {
 	inside  bool
 	midline bool // the line at r.line is the rest of one whose beginning was given out
 	unended bool
+	came    int // what of the buffer came from the stream, where its end was put there by us
 }
 
 // NewReader returns a reader without a stream.
@@ -70,7 +71,7 @@ func (r *Reader) Fill() error {
 	r.buf = r.buf[:len(r.buf)+n]
 	r.size += int64(n)
 	if errors.Is(err, io.EOF) && r.next < len(r.buf) && !r.inside && !r.ends() {
-		r.unended = true
+		r.unended, r.came = true, len(r.buf)
 		if r.buf[len(r.buf)-1] != '\n' {
 			r.buf = append(r.buf, '\n')
 		}
@@ -82,6 +83,16 @@ func (r *Reader) Fill() error {
 // ends reports whether the buffer ends with an event's end.
 func (r *Reader) ends() bool {
 	return bytes.HasSuffix(r.buf, []byte("\n\n")) || bytes.HasSuffix(r.buf, []byte("\n\r\n"))
+}
+
+// Begun reports whether an event, or a part of one that is too large, came from the stream. An event that the stream's
+// end cut off is none.
+func (r *Reader) Begun() bool {
+	b := r.buf
+	if r.unended {
+		b = b[:r.came]
+	}
+	return len(b) >= MaxEvent || bytes.Contains(b, []byte("\n\n")) || bytes.Contains(b, []byte("\n\r\n"))
 }
 
 // Next returns the next event that is complete, or the next part of one that is too large; false until the next Fill.

@@ -127,8 +127,9 @@ func (p *Provider) response(a *gateway.Attempt, answer *http.Response) (*gateway
 		return refuse("compressed its answer (%s) though it was not asked to", enc)
 	}
 	contentType := answer.Header.Get("Content-Type")
+	in := retryIn(answer.Header)
 	r := &gateway.Response{
-		Status: answer.StatusCode, ContentType: contentType, RetryAfter: answer.Header.Get("Retry-After"),
+		Status: answer.StatusCode, ContentType: contentType, RetryAfter: retryAfter(answer.Header, in), RetryIn: in, Quota: quotaOf(answer.Header),
 		RequestID: answer.Header.Get("X-Request-Id"), Size: answer.ContentLength, Body: answer.Body,
 		Stream: strings.HasPrefix(contentType, "text/event-stream"), Meter: NewMeter(a.Surface),
 	}
