@@ -41,8 +41,10 @@ generate: ## write docs/reference and db/schema.sql from the code
 generated: ## fail if a generated file is not current
 	go run ./docs/generate -check
 
-bench: build ## the gateway beside a bare reverse proxy, in one run; writes bench.json
-	go run ./test/load -airfield bin/airfield -out bench.json
+bench: build ## the gateway beside a bare reverse proxy, in one run; writes bench.json and a CPU profile
+	go run ./test/load -airfield bin/airfield -out bench.json -profile bench.pprof
+	@echo; echo "Where the processor's time goes under load (bench.pprof):"
+	@go tool pprof -top -cum -nodecount=40 bin/airfield bench.pprof 2>/dev/null | tail -n +6
 
 quality: build ## retrieval quality over a folder of Cranfield's shape: make quality DATA=…
 	@if [ -z "$(DATA)" ]; then echo "usage: make quality DATA=a folder with corpus.jsonl, queries.tsv, qrels.tsv"; exit 2; fi
@@ -52,4 +54,4 @@ soak: ## what takes minutes: a second sync of 10,000 files
 	AIRFIELD_LONG=1 go test -count=1 -timeout 20m -v -run SecondSync ./test/crash
 
 clean: ## remove what was built
-	rm -rf bin bench.json
+	rm -rf bin bench.json bench.pprof

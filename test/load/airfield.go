@@ -4,7 +4,9 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -18,12 +20,13 @@ import (
 // benchModel is the model that is asked for.
 const benchModel = "bench"
 
-// airfield is the real server, with everything on that is on by default.
+// airfield is the real server, with everything on: key, limits, budgets, journal, ledger, trace and the log of metadata.
 type airfield struct {
 	*process
-	dir string
-	key string
-	db  *sql.DB
+	dir   string
+	key   string
+	admin string
+	db    *sql.DB
 }
 
 // startAirfield makes an installation in a folder of its own and starts it. The command line stands here alone.
@@ -49,20 +52,32 @@ func startAirfield(ctx context.Context, binary, upstream string) (_ *airfield, e
 	}
 	var keys struct {
 		WorkflowKey string `json:"workflow_key"`
+		AdminKey    string `json:"admin_key"`
 	}
 	if err := json.Unmarshal(made, &keys); err != nil || keys.WorkflowKey == "" {
 		return nil, fmt.Errorf("airfield init printed no workflow key: %q", made)
 	}
-	a.key = keys.WorkflowKey
+	a.key, a.admin = keys.WorkflowKey, keys.AdminKey
 	text := fmt.Sprintf(`environment: bench
 server: {listen: %q}
 log: {level: warn}
 providers:
   mock: {kind: openai, base_url: %q, api_key: env:LOAD_PROVIDER_KEY}
 models:
-  %s: {deployments: [{provider: mock, model: mock-model, prices: {input: 0.15, output: 0.60}}]}
+  %s:
+    limits: {requests_per_minute: 100000000, tokens_per_minute: 100000000000}
+    deployments: [{provider: mock, model: mock-model, prices: {input: 0.15, output: 0.60}, limits: {parallel: 10000}}]
 business_units: {product: {}}
-workflows: {pilot: {business_unit: product, clearance: internal}}
+workflows:
+  pilot:
+    business_unit: product
+    clearance: internal
+    limits: {requests_per_minute: 100000000, tokens_per_minute: 100000000000, parallel: 10000}
+    key_limits: {requests_per_minute: 100000000, parallel: 10000}
+budgets: # none of which a benchmark can reach, but every call is held against all of them
+  all: {scope: environment, usd: 1000000000, period: month, hard: true}
+  workflow: {scope: workflow, tokens: 1000000000000000, period: day, hard: true}
+  key: {scope: key, usd: 1000000000, period: week}
 `, listen, upstream+"/v1", benchModel)
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		return nil, err
@@ -131,6 +146,34 @@ func (a *airfield) drained(ctx context.Context, calls int64) (int64, error) {
 		case <-time.After(100 * time.Millisecond):
 		}
 	}
+}
+
+// profile writes where the processor's time goes while calls saturate the server.
+func (a *airfield) profile(ctx context.Context, t *target, connections int, path string) error {
+	const lasts = 10 * time.Second
+	done := make(chan error, 1)
+	go func() {
+		_, _, err := saturate(ctx, t, connections, lasts+2*time.Second)
+		done <- err
+	}()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("http://%s/debug/pprof/profile?seconds=%d", a.addr, int(lasts.Seconds())), nil)
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Authorization", "Bearer "+a.admin)
+	r, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return fmt.Errorf("fetch the profile: %w", err)
+	}
+	defer r.Body.Close()
+	text, err := io.ReadAll(r.Body)
+	if err == nil && r.StatusCode != http.StatusOK {
+		err = fmt.Errorf("status %d: %s", r.StatusCode, text)
+	}
+	if err != nil {
+		return fmt.Errorf("fetch the profile: %w", err)
+	}
+	return errors.Join(os.WriteFile(path, text, 0o644), <-done)
 }
 
 func (a *airfield) stop() {

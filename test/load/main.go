@@ -22,6 +22,7 @@ type plan struct {
 	saturated   time.Duration // per round and target
 	rate        int           // requests a second in the open loop
 	steady      time.Duration // per round and target
+	profile     string        // the file for a profile of the server; empty: none
 }
 
 func main() {
@@ -39,6 +40,7 @@ func run() error {
 	}
 	binary := flag.String("airfield", "", "the airfield binary to measure; without it the gateway alone is measured, with no door, keys or journal")
 	out := flag.String("out", "bench.json", "where the figures are written")
+	profile := flag.String("profile", "", "also write a CPU profile of the server under load to this file, for go tool pprof")
 	quick := flag.Bool("quick", false, "a short run, for a first impression")
 	flag.Parse()
 	if flag.NArg() > 0 {
@@ -48,6 +50,7 @@ func run() error {
 	if *quick {
 		p.rounds, p.warm, p.saturated, p.steady = 2, time.Second, 2*time.Second, 2*time.Second
 	}
+	p.profile = *profile
 	report, err := measure(ctx, p, *binary)
 	if err != nil {
 		return err

@@ -77,7 +77,11 @@ func measure(ctx context.Context, p plan, binary string) (*report, error) {
 			return nil, err
 		}
 	}
-	return newReport(p, targets, rows), nil
+	r := newReport(p, targets, rows)
+	if p.profile != "" && server != nil {
+		return r, server.profile(ctx, targets[2].target, p.connections, p.profile)
+	}
+	return r, nil
 }
 
 // round measures one target once: at a steady rate, then saturated.
