@@ -35,6 +35,7 @@ import (
 
 // parts are the features of a process, built and plugged together.
 type parts struct {
+	log      *slog.Logger
 	db       *db.DB
 	bucket   bucket.Bucket
 	journal  *journal.Journal
@@ -84,7 +85,7 @@ func (p *parts) close() error {
 
 // build makes every part, from the ground up. Where it fails, what was opened is closed.
 func build(ctx context.Context, c *config.Config, log *slog.Logger) (p *parts, err error) {
-	p = &parts{}
+	p = &parts{log: log.With("part", "app")}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, p.close())

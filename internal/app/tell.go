@@ -29,6 +29,7 @@ func (p *parts) tellBudget(a cost.BudgetAlert) {
 	if a.Refusing {
 		e.Kind, e.Severity, e.Title = "budget.refusing", notify.Critical, fmt.Sprintf("budget %s refuses calls", a.Budget)
 	}
+	p.log.Warn("budget", "alert", a.Text, "budget", a.Budget, "of", a.Of, "percent", a.Percent)
 	p.notify.Send(e)
 }
 

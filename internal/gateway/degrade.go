@@ -223,6 +223,7 @@ func (g *Gateway) note(c *call) {
 	if c.policy == nil || c.row.Degraded != "" || c.row.Cache == cacheHit || !c.policy.low.Load() || !c.policy.low.CompareAndSwap(true, false) {
 		return
 	}
+	g.log.Info("a workflow is served as usual again", "workflow", c.row.Workflow, "call", c.row.ID)
 	g.alert(Alert{
 		Kind: "gateway.degraded", Key: c.row.Workflow, Resolved: true, Title: fmt.Sprintf("workflow %s is served as usual again", c.row.Workflow),
 		Fields: map[string]string{"workflow": c.row.Workflow, "call": c.row.ID},
