@@ -241,7 +241,7 @@ func (c *call) reserve() error {
 		if first == nil {
 			return c.noneFits()
 		}
-		most = c.most(first)
+		most = c.boundAt(first).most
 	}
 	wait, cancel := c.queueing(time.Second) // also where no call queues: to hold money may take a look at the database
 	defer cancel()

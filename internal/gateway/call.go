@@ -40,6 +40,7 @@ type call struct {
 	fewRoutes [1]route // where routes are while they are few
 	fewTried  [2]tried
 	guess     llm.Usage // what it will probably use
+	bounds    bound     // at the deployment that was looked at last
 	bounded   bool      // a hard budget applies: what it can cost must be known
 	strict    bool      // one in dollars
 
@@ -201,24 +202,6 @@ const (
 	maxUser        = 256       // bytes of a user in the row
 	maxModelName   = 256       // bytes of it in the row: callers may name what they like
 )
-
-// dearest puts into the row the most that the call can cost at any deployment that may serve it.
-func (c *call) dearest() {
-	c.row.Usage, c.row.Cost = llm.Usage{Source: llm.Estimated}, 0
-	for r := range c.routes {
-		for i := range c.routes[r].list {
-			t := &c.routes[r].list[i]
-			if t.unfit != "" {
-				continue
-			}
-			most := c.most(t.d)
-			c.row.Cost = max(c.row.Cost, most.USD)
-			if most.Tokens > c.row.Usage.Total() {
-				c.row.Usage, _ = c.ceiling(t.d)
-			}
-		}
-	}
-}
 
 func (c *call) serveFrom(d *deployment) {
 	c.served = d

@@ -106,9 +106,7 @@ func (c *call) candidate(t *tried, order *int) Candidate {
 	v := Candidate{Model: d.model.name, Deployment: d.name, InFlight: d.health.inflight.Load(), Breaker: d.health.breaker.state(time.Now())}
 	if price, ok := d.priceAt(c.g.prices, c.row.Start); ok {
 		v.Priced, v.ExpectedUSD = true, price.Cost(c.expected())
-		if _, reason := c.ceiling(d); reason == "" {
-			v.MostUSD = c.most(d).USD
-		}
+		v.MostUSD = c.boundAt(d).most.USD
 	}
 	if t.unfit != "" {
 		v.State, v.Reason = "never", t.unfit

@@ -123,32 +123,3 @@ func letter(b []byte) (byte, bool) {
 
 // remote reports whether the request names something that its bytes do not hold: a picture at an address, a file.
 func remote(body []byte) bool { return mentions(body, "image_url", "file", "file_id", "file_url") }
-
-// ceiling is the most tokens a request can use at a deployment. Every token of a text is at least a byte, so its bytes
-// bound what goes in; what is not in the bytes is bounded by the context window, if that is known.
-func (c *call) ceiling(d *deployment) (u llm.Usage, reason string) {
-	if c.asked.unbounded != "" {
-		return u, "its field " + c.asked.unbounded + " can cost any amount"
-	}
-	u.Input = int64(len(c.req.Body))
-	if remote(c.req.Body) {
-		if d.context == 0 {
-			return u, "it names a picture or a file, and how many tokens these are is not known: set context_tokens of the model " + d.model.name
-		}
-		u.Input = d.context
-	} else if d.context > 0 {
-		u.Input = min(u.Input, d.context)
-	}
-	if c.req.Surface == llm.ChatCompletions {
-		each := c.asked.maxTokens
-		if each == 0 {
-			each = d.maxOutput
-		}
-		if each > mostExpected || c.asked.choices > mostExpected/max(1, each) {
-			return u, "it asks for more tokens than any budget holds"
-		}
-		u.Output = each * c.asked.choices
-	}
-	u.Source = llm.Estimated
-	return u, ""
-}

@@ -162,7 +162,7 @@ func (c *call) afford(d *deployment) *fault.Fault {
 	if c.money == nil || !c.bounded {
 		return nil
 	}
-	most := c.most(d)
+	most := c.boundAt(d).most
 	most.USD = most.USD.Add(c.lostCost)
 	most.Tokens += c.lost.Total()
 	if most == c.held {

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"airfield/internal/llm"
-	"airfield/internal/money"
 )
 
 // tried is what this call knows of a deployment: how often it was asked, when it may be again, and whether it is of any
@@ -121,7 +120,7 @@ func (c *call) unfit(d *deployment) string {
 		}
 	}
 	if c.strict || c.table.routing.Unpriced == deny {
-		if _, ok := d.priceAt(c.g.prices, c.row.Start); !ok {
+		if !c.boundAt(d).priced {
 			if c.strict {
 				return "its price is not known, and the call falls under a hard budget in dollars"
 			}
@@ -129,9 +128,7 @@ func (c *call) unfit(d *deployment) string {
 		}
 	}
 	if c.bounded {
-		if _, reason := c.ceiling(d); reason != "" {
-			return reason
-		}
+		return c.boundAt(d).reason
 	}
 	return ""
 }
@@ -147,11 +144,4 @@ func (r Routing) pause(failures int) time.Duration {
 		return 0
 	}
 	return rand.N(bound)
-}
-
-// most is what the call can cost at a deployment at the most.
-func (c *call) most(d *deployment) Amount {
-	u, _ := c.ceiling(d)
-	price, _ := d.priceAt(c.g.prices, c.row.Start)
-	return Amount{USD: money.Nanos(price.Most(c.asked.service, u)), Tokens: u.Total()}
 }
