@@ -19,6 +19,11 @@ business_units: {product: {}}
 workflows: {team: {business_unit: product, clearance: internal}}
 `
 
+// sentOnce sends every call once, whatever became of those before.
+const sentOnce = `
+routing: {attempts: 1, breaker: {failures: 1000000}, queue: {wait: 0s}}
+`
+
 // chat makes a call with a key.
 func (s *Server) chat(key, suffix string, n int, stream bool) (Exchange, error) {
 	return s.Chat(context.Background(), upstream.Question(suffix, n, stream), As(key)...)
@@ -26,7 +31,7 @@ func (s *Server) chat(key, suffix string, n int, stream bool) (Exchange, error) 
 
 func TestAServerIsStartedMeasuredHaltedAndEnded(t *testing.T) {
 	u := upstream.New(t, upstream.Options{})
-	s := Install(t, u.Models("429")+team)
+	s := Install(t, u.Models("429")+team+sentOnce)
 	s.Start()
 	key := s.Key("team", "clearance", "public")
 	for n := range 6 {
