@@ -125,9 +125,9 @@ func (f *fleet) running() *binary.Server {
 }
 
 // number reads one from the database, as of one moment.
-func (f *fleet) number(query string) (n int64) {
+func (f *fleet) number(query string, args ...any) (n int64) {
 	f.t.Helper()
-	if err := f.db.QueryRow(context.Background(), query).Scan(&n); err != nil {
+	if err := f.db.QueryRow(context.Background(), query, args...).Scan(&n); err != nil {
 		f.t.Fatal(err)
 	}
 	return n
