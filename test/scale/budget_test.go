@@ -88,6 +88,7 @@ func (f *fleet) fire(most int, bound money.Nanos) (passed int) {
 	begin := time.Now()
 	seen := f.volley(calls, most)
 	took := time.Since(begin)
+	f.quiet()
 	rows := f.rows()
 	if len(rows) != calls {
 		t.Errorf("%d rows of %d calls", len(rows), calls)

@@ -83,6 +83,15 @@ func (f *fleet) volley(n, most int, header ...string) []binary.Exchange {
 	return seen
 }
 
+// quiet waits until the provider knows that every exchange is over: who asked may know it before.
+func (f *fleet) quiet() {
+	f.t.Helper()
+	f.all[0].Await("the provider to have ended", func() bool {
+		c := f.upstream.Chats()
+		return c.Begun == c.Whole+c.Refused+c.Broken+c.Left
+	})
+}
+
 // flush brings everything that ended into the database.
 func (f *fleet) flush() {
 	f.t.Helper()
