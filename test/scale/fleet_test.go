@@ -142,11 +142,16 @@ func (f *fleet) number(query string, args ...any) (n int64) {
 	return n
 }
 
-// budget is the account of the workflow team.
+// budget is that of the workflow team, with its one account.
 func (f *fleet) budget() admin.Budget {
 	f.t.Helper()
+	return f.budgetOf(f.running())
+}
+
+func (f *fleet) budgetOf(s *binary.Server) admin.Budget {
+	f.t.Helper()
 	var list []admin.Budget
-	f.running().Call(http.MethodGet, "/api/budgets?name=hard", nil, &list)
+	s.Call(http.MethodGet, "/api/budgets?name=hard", nil, &list)
 	if len(list) != 1 || len(list[0].Accounts) != 1 {
 		f.t.Fatalf("%+v", list)
 	}

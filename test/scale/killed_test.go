@@ -36,36 +36,43 @@ func (f *fleet) booked() money.Nanos {
 }
 
 // watch looks until the returned function is called whether what is spent and held is ever less than the provider's count
-// of just before, or more than the budget.
+// of just before, or more than the budget: in the database, and as a process says it.
 func (f *fleet) watch() (end func()) {
+	inDatabase := func() (spent, held money.Nanos, err error) {
+		err = f.db.QueryRow(context.Background(), spentOf+", "+heldOf).Scan(&spent, &held)
+		return spent, held, err
+	}
+	said := func() (spent, held money.Nanos, err error) {
+		a := f.budgetOf(f.all[1]).Accounts[0]
+		return dollars(f.t, a.Spent), dollars(f.t, a.Held), nil
+	}
 	done := make(chan struct{})
 	var wait sync.WaitGroup
-	looked := 0
-	wait.Go(func() {
-		for ; ; looked++ {
-			select {
-			case <-done:
-				return
-			case <-time.After(5 * time.Millisecond):
+	for name, look := range map[string]func() (spent, held money.Nanos, err error){"in the database": inDatabase, "by the API": said} {
+		wait.Go(func() {
+			looked := 0
+			for {
+				select {
+				case <-done:
+					if looked < 20 {
+						f.t.Errorf("looked only %d times %s", looked, name)
+					}
+					return
+				case <-time.After(5 * time.Millisecond):
+				}
+				looked++
+				before := f.billed()
+				spent, held, err := look()
+				if err != nil || spent > limit || spent+held < before || spent+held > limit {
+					f.t.Errorf("%s, %s are spent and %s held of %s; the provider bills %s; %v", name, spent, held, limit, before, err)
+					return
+				}
 			}
-			before := f.billed()
-			spent, held := money.Nanos(0), money.Nanos(0)
-			if err := f.db.QueryRow(context.Background(), spentOf+", "+heldOf).Scan(&spent, &held); err != nil {
-				f.t.Error(err)
-				return
-			}
-			if spent+held < before || spent+held > limit {
-				f.t.Errorf("%s are spent and %s held of %s; the provider bills %s", spent, held, limit, before)
-				return
-			}
-		}
-	})
+		})
+	}
 	return func() {
 		close(done)
 		wait.Wait()
-		if looked < 20 {
-			f.t.Errorf("looked only %d times", looked)
-		}
 	}
 }
 
