@@ -104,6 +104,6 @@ func wrongKey() error {
 
 func away(err error) error {
 	f := fault.New(fault.Unavailable, "keys_unavailable", "keys cannot be checked: the database does not answer").Hinted("try again shortly")
-	f.Err = err
+	f.Err, f.RetryAfter = err, notAgainFor
 	return f
 }

@@ -213,6 +213,9 @@ func TestKnownKeysOutliveTheDatabaseForAWhile(t *testing.T) {
 	s.known[sum(plaintext)].loaded -= int64(k.config.KeyCache) + 1
 	_, err = k.Authenticate(ctx, plaintext)
 	wantFault(t, err, fault.Unavailable, "keys_unavailable")
+	if fault.As(err).RetryAfter == 0 {
+		t.Error("it does not say when to try again")
+	}
 	// A poll that succeeds would have kept it fresh.
 	k.confirmed.Store(time.Now().UnixNano())
 	if _, err := k.Authenticate(ctx, plaintext); err != nil {

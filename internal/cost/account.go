@@ -135,13 +135,16 @@ func (r *rate) update(now, consumed int64) {
 	}
 	got := float64(consumed-r.consumed) / took
 	weight := min(1, took/10)
+	if r.value == 0 {
+		weight = 1 // a process that has just begun would otherwise lease for moments
+	}
 	r.value += (got - r.value) * weight
 	r.at, r.consumed = now, consumed
 }
 
 const (
-	portionFor = 60 // seconds that a portion lasts
-	portionOf  = 8  // the part of what is available that a portion is at the most
+	portionFor = 120 // seconds that a portion lasts; at half of them there is another, so that a minute without a database is bridged
+	portionOf  = 8   // the part of what is available that a portion is at the most
 )
 
 // want is how much free money would be good to have.

@@ -64,75 +64,67 @@ func (b *Budgets) Status(ctx context.Context) ([]BudgetState, error) {
 	return states, nil
 }
 
+// accountStates reads the accounts of a budget in a period, and who holds money of them, as of one moment: between two
+// queries money could go from what is held to what is spent, and be missed.
 func (b *Budgets) accountStates(ctx context.Context, r *rule, in span, s *BudgetState) error {
-	rows, err := b.db.Query(ctx, `SELECT account, spent FROM budget_accounts WHERE ends_at = ? AND period = ? AND substr(account, 1, ?) = ? AND substr(account, length(account) - ?) = ?
-		ORDER BY spent DESC, account LIMIT ?`, in.end, in.start, len(r.name)+1, r.name+"/", len(r.tag), "/"+r.tag, statesAtOnce+1)
+	rows, err := b.db.Query(ctx, `SELECT a.account, a.spent, COALESCE(l.lease, ''), COALESCE(l.amount, 0), COALESCE(l.seen_at, 0)
+		FROM (SELECT account, period, spent FROM budget_accounts WHERE ends_at = ? AND period = ? AND substr(account, 1, ?) = ? AND substr(account, length(account) - ?) = ?
+			ORDER BY spent DESC, account LIMIT ?) a LEFT JOIN budget_leases l ON l.account = a.account AND l.period = a.period AND l.amount > 0
+		ORDER BY a.spent DESC, a.account, l.lease`, in.end, in.start, len(r.name)+1, r.name+"/", len(r.tag), "/"+r.tag, statesAtOnce+1)
 	if err != nil {
 		return err
 	}
 	defer rows.Close()
-	type spent struct {
-		account string
-		n       int64
-	}
-	var list []spent
+	var list []position
 	for rows.Next() {
-		var one spent
-		if err := rows.Scan(&one.account, &one.n); err != nil {
+		var account, lease string
+		var spent, amount, seenAt int64
+		if err := rows.Scan(&account, &spent, &lease, &amount, &seenAt); err != nil {
 			return err
 		}
-		list = append(list, one)
+		if n := len(list); n == 0 || list[n-1].account != account {
+			list = append(list, position{account, spent, 0, []Holder{}})
+		}
+		if one := &list[len(list)-1]; lease != "" {
+			one.held += amount
+			one.holders = append(one.holders, b.holder(r, lease, amount, time.UnixMicro(seenAt).UTC()))
+		}
 	}
 	if err := rows.Err(); err != nil {
 		return err
 	}
-	rows.Close()
+	if r.of != "" && len(list) == 0 {
+		list = append(list, position{r.account(r.of), 0, 0, []Holder{}})
+	}
 	if len(list) > statesAtOnce {
 		list, s.More = list[:statesAtOnce], true
 	}
-	if r.of != "" && len(list) == 0 {
-		list = []spent{{r.account(r.of), 0}}
-	}
-	holders, held, err := b.holders(ctx, r, in)
-	if err != nil {
-		return err
-	}
 	for _, one := range list {
-		_, whose, _ := splitAccount(one.account)
-		a := AccountState{Account: one.account, Of: whose, Spent: amountDecimal(r.unit, one.n), Held: amountDecimal(r.unit, held[one.account]),
-			Left: amountDecimal(r.unit, max(0, r.limit-one.n-held[one.account])), Percent: r.percent(one.n), Over: one.n > r.limit, Holders: holders[one.account]}
-		if a.Holders == nil {
-			a.Holders = []Holder{}
-		}
-		s.Accounts = append(s.Accounts, a)
+		s.Accounts = append(s.Accounts, one.state(r))
 	}
 	return nil
 }
 
-// holders reads who has leased money of a budget in a period.
-func (b *Budgets) holders(ctx context.Context, r *rule, in span) (map[string][]Holder, map[string]int64, error) {
-	rows, err := b.db.Query(ctx, `SELECT account, lease, amount, seen_at FROM budget_leases WHERE amount > 0 AND period = ? AND substr(account, 1, ?) = ? AND substr(account, length(account) - ?) = ?
-		ORDER BY account, lease`, in.start, len(r.name)+1, r.name+"/", len(r.tag), "/"+r.tag)
-	if err != nil {
-		return nil, nil, err
+// position is an account as it is read.
+type position struct {
+	account     string
+	spent, held int64
+	holders     []Holder
+}
+
+func (a position) state(r *rule) AccountState {
+	_, whose, _ := splitAccount(a.account)
+	return AccountState{Account: a.account, Of: whose, Spent: amountDecimal(r.unit, a.spent), Held: amountDecimal(r.unit, a.held),
+		Left: amountDecimal(r.unit, max(0, r.limit-a.spent-a.held)), Percent: r.percent(a.spent), Over: a.spent > r.limit, Holders: a.holders}
+}
+
+// holder is a process that has leased money, as it is shown.
+func (b *Budgets) holder(r *rule, lease string, amount int64, seenAt time.Time) Holder {
+	h := Holder{Lease: lease, Amount: amountDecimal(r.unit, amount), SeenAt: seenAt}
+	if h.Dead = lease != b.lease && time.Since(seenAt) > deadAfter; h.Dead {
+		h.Hint = "its process was not heard of: start it again, or bring its calls in with airfield journal drain DIR; if its disk is gone, airfield budgets write-off " + lease
 	}
-	defer rows.Close()
-	holders, held := map[string][]Holder{}, map[string]int64{}
-	for rows.Next() {
-		var account string
-		var h Holder
-		var amount, at int64
-		if err := rows.Scan(&account, &h.Lease, &amount, &at); err != nil {
-			return nil, nil, err
-		}
-		h.Amount, h.SeenAt = amountDecimal(r.unit, amount), time.UnixMicro(at).UTC()
-		if h.Dead = h.Lease != b.lease && time.Since(h.SeenAt) > deadAfter; h.Dead {
-			h.Hint = "its process was not heard of: start it again, or bring its calls in with airfield journal drain DIR; if its disk is gone, airfield budgets write-off " + h.Lease
-		}
-		holders[account] = append(holders[account], h)
-		held[account] += amount
-	}
-	return holders, held, rows.Err()
+	return h
 }
 
 // WrittenOff is what WriteOff turned into estimated spend.

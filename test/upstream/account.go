@@ -27,13 +27,14 @@ type Exchange struct {
 	End                   End
 	Input, Cached, Output int64 // tokens billed; Cached is a part of Input
 	Began, Ended          time.Time
+	Last                  time.Time // when nothing was left but to write the last byte, which whoever asked may see before we have ended
 	LeftAt                time.Time // when it was seen that the client had left
 }
 
 // Totals are sums over exchanges.
 type Totals struct {
 	Begun, Whole, Refused, Broken, Left int64
-	Now, Peak                           int64 // in flight
+	Now, Peak                           int64 // in flight, until the last byte is all that is left
 	Input, Cached, Output               int64 // tokens billed
 }
 
@@ -77,11 +78,21 @@ func (a *account) left(x *Exchange) {
 	x.LeftAt = time.Now()
 }
 
+// last notes that only the last byte is left to be written.
+func (a *account) last(x *Exchange) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if x.Last.IsZero() {
+		x.Last = time.Now()
+		a.totals.Now--
+	}
+}
+
 func (a *account) end(x *Exchange, end End) {
+	a.last(x)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	x.End, x.Ended = end, time.Now()
-	a.totals.Now--
 	switch end {
 	case Whole:
 		a.totals.Whole++

@@ -188,6 +188,7 @@ func (p *reply) whole(answer any, output int64) End {
 		http.NewResponseController(p.w).Flush()
 		return p.middle()
 	}
+	p.account.last(p.x)
 	if _, err := p.w.Write(body); err != nil || p.ctx.Err() != nil {
 		return Left
 	}

@@ -153,6 +153,7 @@ func (p *reply) last(send func(string, ...any) bool, head string) End {
 	if p.b.Kind == NoDone {
 		return Broken
 	}
+	p.account.last(p.x)
 	if !send("[DONE]") {
 		return Left
 	}
