@@ -6,7 +6,6 @@ import (
 	"reflect"
 	"slices"
 	"strings"
-	"sync/atomic"
 
 	"airfield/internal/fault"
 	"airfield/internal/limit"
@@ -28,7 +27,7 @@ type workflow struct {
 	WorkflowConfig
 	priority int
 	ask      limit.Ask
-	low      *atomic.Bool // it was served by a lower rung, and not as usual since
+	low      *lowered
 }
 
 type connected struct {
@@ -106,7 +105,7 @@ func (g *Gateway) build(c Config, old *table) (_ *table, err error) {
 	}
 	t.buildTiers()
 	for name, wc := range c.Workflows {
-		low := new(atomic.Bool)
+		low := new(lowered)
 		if old != nil && old.workflows[name] != nil {
 			low = old.workflows[name].low
 		}
