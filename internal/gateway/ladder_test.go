@@ -152,7 +152,7 @@ func TestWhenNothingIsLeftTheErrorSaysWhatWasWrong(t *testing.T) {
 	all := []gateway.RungConfig{{Tier: "economy"}, {Stale: true}, {Extractive: []string{"handbook"}}}
 	bubble(t, laddered(all...), map[string]act{"a": down, "e": down}, func(t *testing.T, s *stage) {
 		invoice := `{"model":"chat","messages":[{"role":"user","content":"my invoice?"}]}`
-		if w, err := s.ask(invoice); err != nil || w.Code != 503 || w.Header().Get("Retry-After") != "3000" || s.row().Outcome != llm.Failed {
+		if w, err := s.ask(invoice); err != nil || w.Code != 503 || w.Header().Get("Retry-After") != "3000" || w.Header().Get("X-Should-Retry") != "false" || s.row().Outcome != llm.Failed {
 			t.Error(err, w.Code, w.Header())
 		}
 		_, err := s.ask(invoice + " ") // nothing is asked any more

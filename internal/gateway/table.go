@@ -220,6 +220,6 @@ func quote(s string) string {
 }
 
 func unknownModel(name string) *fault.Fault {
-	return fault.New(fault.NotFound, "model_not_found", "there is no model %q", name).At("model").
+	return fault.New(fault.NotFound, "model_not_found", "there is no model %q", clip(name, maxModelName)).At("model").
 		Hinted("GET /v1/models lists the models of this key")
 }
