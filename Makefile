@@ -6,7 +6,7 @@ VERSION      ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo
 LDFLAGS      := -s -w -X airfield/internal/cli.version=$(VERSION)
 TOOL         := go tool -modfile=tools/go.mod
 
-.PHONY: help build demo test sdk check fmt vet lint generate generated bench quality clean
+.PHONY: help build demo test sdk check fmt vet lint generate generated bench quality soak clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,8 +50,9 @@ quality: build ## retrieval quality over a folder of Cranfield's shape: make qua
 	@if [ -z "$(DATA)" ]; then echo "usage: make quality DATA=a folder with corpus.jsonl, queries.tsv, qrels.tsv"; exit 2; fi
 	go run ./test/quality/run -airfield bin/airfield -data "$(DATA)"
 
-soak: ## what takes minutes: a second sync of 10,000 files
+soak: ## what takes minutes: a second sync of 10,000 files; ten minutes of load with faults (AIRFIELD_SOAK=60s for less)
 	AIRFIELD_LONG=1 go test -count=1 -timeout 20m -v -run SecondSync ./test/crash
+	AIRFIELD_LONG=1 go test -count=1 -timeout 90m -v -run Soak ./test/fault
 
 clean: ## remove what was built
 	rm -rf bin bench.json bench.pprof

@@ -22,14 +22,14 @@ func (k *Keys) Authenticate(ctx context.Context, plaintext string) (*caller.Call
 		return nil, fault.New(fault.Unauthenticated, "key_malformed", "this is not a key of Airfield").Hinted("keys begin with %s and have %d characters; check that it was copied whole", Prefix, keyLength)
 	}
 	sum := sum(plaintext)
-	s, now := &k.shards[sum[0]%shards], time.Now().UnixNano()
+	s, now := &k.shards[sum[0]%shards], k.clock()
 	s.RLock()
 	e := s.known[sum]
 	s.RUnlock()
 	if e == nil || now-max(e.loaded, k.confirmed.Load()) > int64(k.config.KeyCache) {
 		return k.ask(ctx, sum, now)
 	}
-	return e.open(now)
+	return e.open()
 }
 
 // sum copies the key to the stack first: a conversion to []byte would allocate.
@@ -38,10 +38,11 @@ func sum(plaintext string) digest {
 	return sha256.Sum256(b[:copy(b[:], plaintext)])
 }
 
-func (e *entry) open(now int64) (*caller.Caller, error) {
+func (e *entry) open() (*caller.Caller, error) {
 	if e.refuse != nil {
 		return nil, e.refuse
 	}
+	now := time.Now().UnixNano()
 	if !e.key.ExpiresAt.IsZero() && now >= e.key.ExpiresAt.UnixNano() {
 		return nil, fault.New(fault.Unauthenticated, "key_expired", "the key …%s (%s) expired on %s", e.key.Hint, e.key.Name, e.key.ExpiresAt.Format(time.RFC3339)).Hinted("ask for a new one: airfield keys create")
 	}
@@ -71,7 +72,7 @@ func (k *Keys) ask(ctx context.Context, sum digest, now int64) (*caller.Caller, 
 		if ctx.Err() != nil { // the caller left, which says nothing of the database
 			return nil, ctx.Err()
 		}
-		k.awayUntil.Store(time.Now().Add(notAgainFor).UnixNano())
+		k.awayUntil.Store(k.clock() + int64(notAgainFor))
 		return nil, away(err)
 	}
 	s.Lock()
@@ -93,7 +94,7 @@ func (k *Keys) ask(ctx context.Context, sum digest, now int64) (*caller.Caller, 
 		}
 		s.known[sum] = e
 	}
-	return e.open(now)
+	return e.open()
 }
 
 var errDeaf = errors.New("the database did not answer in time")

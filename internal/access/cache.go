@@ -37,7 +37,7 @@ type entry struct {
 	key     Key
 	who     *caller.Caller
 	refuse  error // why the key opens nothing though it is right
-	loaded  int64
+	loaded  int64 // by the keys' clock
 	used    atomic.Int64
 	written atomic.Int64 // the last use that is in the database
 }

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"log/slog"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -58,7 +59,8 @@ type Keys struct {
 	workflows atomic.Pointer[map[string]Workflow]
 	shards    [shards]shard
 	changes   atomic.Uint64 // counts flushes, so that a row read before one is not remembered after it
-	confirmed atomic.Int64  // when the database last said that no key had changed, in nanoseconds since 1970
+	clock     func() int64  // nanoseconds on a clock that nobody sets
+	confirmed atomic.Int64  // when by that clock the database last said that no key had changed
 	awayUntil atomic.Int64  // the database did not answer just now: do not ask again before
 	epoch     string        // of the last poll; only Run touches it
 
@@ -68,7 +70,9 @@ type Keys struct {
 
 // NewKeys returns the keys of one environment. SetWorkflows must follow before a workflow key can be used.
 func NewKeys(d *db.DB, audit *Audit, environment string, c Config, log *slog.Logger) *Keys {
-	k := &Keys{db: d, audit: audit, config: c, environment: environment, log: log.With("part", "access"), used: map[string]time.Time{}}
+	born := time.Now()
+	k := &Keys{clock: func() int64 { return int64(time.Since(born)) }, db: d, audit: audit, config: c, environment: environment, log: log.With("part", "access"), used: map[string]time.Time{}}
+	k.confirmed.Store(math.MinInt64 / 2) // never
 	k.workflows.Store(&map[string]Workflow{})
 	for i := range k.shards {
 		k.shards[i].known = map[digest]*entry{}

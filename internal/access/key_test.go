@@ -217,7 +217,7 @@ func TestKnownKeysOutliveTheDatabaseForAWhile(t *testing.T) {
 		t.Error("it does not say when to try again")
 	}
 	// A poll that succeeds would have kept it fresh.
-	k.confirmed.Store(time.Now().UnixNano())
+	k.confirmed.Store(k.clock())
 	if _, err := k.Authenticate(ctx, plaintext); err != nil {
 		t.Error(err)
 	}
@@ -265,4 +265,27 @@ func TestLastUsesAreWrittenInTheBackground(t *testing.T) {
 			t.Error("kept after it was written")
 		}
 	})
+}
+
+// The bound on how long a key is believed while the database is away is of time that passed, whatever the wall's clock says.
+func TestAKeyIsBelievedForTimeThatPassedWhateverTheClockIsSetTo(t *testing.T) {
+	ctx, d := context.Background(), openSQLite(t)
+	k := openKeys(t, d)
+	now := int64(0)
+	k.clock = func() int64 { return now }
+	_, plaintext, err := k.Create(ctx, New{Name: "a", Role: caller.Viewer})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := k.Authenticate(ctx, plaintext); err != nil {
+		t.Fatal(err)
+	}
+	d.Close()
+	now = int64(k.config.KeyCache)
+	if _, err := k.Authenticate(ctx, plaintext); err != nil {
+		t.Error(err)
+	}
+	now++
+	_, err = k.Authenticate(ctx, plaintext)
+	wantFault(t, err, fault.Unavailable, "keys_unavailable")
 }

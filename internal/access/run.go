@@ -39,7 +39,7 @@ func (k *Keys) Run(ctx context.Context) error {
 func (k *Keys) poll(ctx context.Context) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, askFor, errDeaf)
 	defer cancel()
-	asked := time.Now().UnixNano()
+	asked := k.clock()
 	var epoch string
 	err := k.db.QueryRow(ctx, "SELECT value FROM settings WHERE name = ?", epochSetting).Scan(&epoch)
 	if err != nil && !db.IsNone(err) {

@@ -136,12 +136,18 @@ func BodyError(err error) error {
 	return fault.New(fault.Invalid, "request_cut", "the request's body ended early: %w", err)
 }
 
-// RetryAfter says when trying again may help, in whole seconds, where that is known.
+// RetryAfter says when trying again may help, in whole seconds, where that is known. Where that is long, clients that
+// wait as long as they are told, such as OpenAI's, are told not to: a program must not sleep until the next month.
 func RetryAfter(w http.ResponseWriter, f *fault.Fault) {
+	if f.RetryAfter > longestRetry {
+		w.Header().Set("X-Should-Retry", "false")
+	}
 	if f.RetryAfter > 0 {
 		w.Header().Set("Retry-After", strconv.FormatInt(int64((f.RetryAfter+time.Second-1)/time.Second), 10))
 	}
 }
+
+const longestRetry = time.Minute
 
 // Problem is an error as RFC 9457 writes it, with a code for scripts and a hint for people.
 type Problem struct {

@@ -150,3 +150,15 @@ func TestAPanicIsOneRequestsError(t *testing.T) {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}
 }
+
+func TestAClientIsToldWhenToComeAgainAndNotToWaitForTheNextMonth(t *testing.T) {
+	for after, want := range map[time.Duration][2]string{
+		0: {"", ""}, 1500 * time.Millisecond: {"2", ""}, time.Minute: {"60", ""}, 61 * time.Second: {"61", "false"}, 720 * time.Hour: {"2592000", "false"},
+	} {
+		w := httptest.NewRecorder()
+		RetryAfter(w, &fault.Fault{RetryAfter: after})
+		if got := [2]string{w.Header().Get("Retry-After"), w.Header().Get("X-Should-Retry")}; got != want {
+			t.Errorf("%s: %q, not %q", after, got, want)
+		}
+	}
+}

@@ -49,6 +49,7 @@ type parts struct {
 	pricer   *pricer
 	ledger   *cost.Ledger
 	budgets  *cost.Budgets
+	recorder *observe.Recorder
 	drain    *observe.Drain
 	store    *observe.Store
 	redis    *redis.Client // nil where none is configured
@@ -123,14 +124,15 @@ func build(ctx context.Context, c *config.Config, log *slog.Logger) (p *parts, e
 	p.budgets = cost.NewBudgets(c.Budgets, p.db, lease, p.tellBudget, log)
 	p.opened("budgets", p.budgets.Close)
 	p.metrics = telemetry.NewMetrics()
-	recorder := observe.NewRecorder(p.journal, p.metrics, log)
+	p.recorder = observe.NewRecorder(p.journal, p.metrics, log)
+	p.opened("recorder", p.recorder.Close)
 	p.drain = observe.NewDrain(p.db, p.journal, c.Observe, p.pricer, log, p.ledger, p.budgets)
 	p.drain.OnSettled(func(ctx context.Context) error {
 		_, err := p.budgets.ReleaseDead(ctx, p.journal.ID(), lease)
 		return err
 	})
 	p.store = observe.NewStore(p.db)
-	tracer := telemetry.NewTracer(recorder)
+	tracer := telemetry.NewTracer(p.recorder)
 
 	told, err := p.metrics.Counter("notifications_total", notificationsHelp, "channel", "result")
 	if err != nil {
@@ -142,7 +144,7 @@ func build(ctx context.Context, c *config.Config, log *slog.Logger) (p *parts, e
 		return p, err
 	}
 	if p.gateway, err = gateway.New(c.Gateway, gateway.Parts{
-		Kinds: providers, Prices: p.prices, Recorder: recorder, Budgets: budgets{p.budgets}, Limiter: limiter, Cache: answers, Extractor: extractor{p}, Alert: p.tell, Log: log,
+		Kinds: providers, Prices: p.prices, Recorder: p.recorder, Budgets: budgets{p.budgets}, Limiter: limiter, Cache: answers, Extractor: extractor{p}, Alert: p.tell, Log: log,
 	}); err != nil {
 		return p, err
 	}

@@ -58,7 +58,10 @@ func (s *server) readyz(w http.ResponseWriter, r *http.Request) {
 }
 
 // Flush waits until every call that ended before is in the database.
-func (s *server) Flush(ctx context.Context) error { return s.parts.drain.Flush(ctx) }
+func (s *server) Flush(ctx context.Context) error {
+	s.parts.recorder.Retry()
+	return s.parts.drain.Flush(ctx)
+}
 
 // Scan compares a source with what is there, now.
 func (s *server) Scan(ctx context.Context, collection, name string) error {

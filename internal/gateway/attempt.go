@@ -291,6 +291,18 @@ func (c *call) receive(answer *Response) *fault.Fault {
 	return nil
 }
 
+// madeOf estimates the output of a whole answer of which so much has come: all of it was made before its first byte came.
+func (c *call) madeOf(answer *Response, came int64) int64 {
+	made, bound := answer.Size/bytesPerToken, c.asked.maxTokens
+	if bound == 0 && c.bounded {
+		bound = c.served.maxOutput
+	}
+	if bound > 0 {
+		made = min(made, min(bound, mostExpected)*min(c.asked.choices, mostExpected))
+	}
+	return max(min(made, mostExpected), came/bytesPerToken)
+}
+
 // torn is what an answer used that broke off, or is none, before anything of it was given to the caller.
 func (c *call) torn(answer *Response) llm.Usage {
 	read := answer.Meter.Reading()
@@ -300,7 +312,7 @@ func (c *call) torn(answer *Response) llm.Usage {
 	}
 	if c.whole != nil {
 		if c.req.Surface == llm.ChatCompletions {
-			read.Output = max(read.Output, int64(c.whole.Len())/bytesPerToken)
+			read.Output = max(read.Output, c.madeOf(answer, int64(c.whole.Len())))
 		}
 		buffers.give(c.whole)
 		c.whole = nil

@@ -4,7 +4,10 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"airfield/internal/fault"
@@ -202,31 +205,71 @@ type Alert struct {
 	Fields   map[string]string
 }
 
-// degraded tells that a workflow is served by a lower rung.
+// lowered are the models whose calls of one workflow were served by a lower rung, and not as usual since.
+type lowered struct {
+	some   atomic.Int32
+	models sync.Map
+}
+
+// add reports whether the model was not among them.
+func (l *lowered) add(model string) bool {
+	_, known := l.models.LoadOrStore(model, nil)
+	if !known {
+		l.some.Add(1)
+	}
+	return !known
+}
+
+// remove reports whether the model was among them.
+func (l *lowered) remove(model string) bool {
+	if l.some.Load() == 0 {
+		return false
+	}
+	_, known := l.models.LoadAndDelete(model)
+	if known {
+		l.some.Add(-1)
+	}
+	return known
+}
+
+// degraded tells that a workflow's calls of a model are served by a lower rung.
 func (g *Gateway) degraded(c *call) {
 	rung := c.row.Degraded
-	if rung == "" || c.policy == nil {
+	if rung == "" || c.policy == nil || !c.policy.low.add(c.asked.model) {
 		return
 	}
-	if !c.policy.low.CompareAndSwap(false, true) {
-		return // was told
-	}
 	g.alert(Alert{
-		Kind: "gateway.degraded", Key: c.row.Workflow, Title: fmt.Sprintf("workflow %s is served by the rung %s", c.row.Workflow, rung),
-		Text:   fmt.Sprintf("No deployment of %s could serve a call. %s", clip(c.asked.model, maxModelName), strings.Join(c.hurdle.reason, "; ")),
-		Fields: map[string]string{"workflow": c.row.Workflow, "rung": rung, "model": clip(c.asked.model, maxModelName), "call": c.row.ID},
+		Kind: "gateway.degraded", Key: c.row.Workflow + "/" + c.row.Model,
+		Title:  fmt.Sprintf("workflow %s is served by the rung %s in place of %s", c.row.Workflow, rung, c.row.Model),
+		Text:   fmt.Sprintf("No deployment of %s could serve a call. %s", c.row.Model, c.obstacles()),
+		Fields: map[string]string{"workflow": c.row.Workflow, "rung": rung, "model": c.row.Model, "call": c.row.ID},
 	})
+}
+
+// obstacles is what kept the call from the model that it asked for.
+func (c *call) obstacles() string {
+	var reasons []string
+	for _, a := range c.row.Attempts {
+		reason := a.Error
+		if !strings.HasPrefix(reason, a.Deployment) {
+			reason = a.Deployment + ": " + reason
+		}
+		if a.Outcome != llm.OK && a.Error != "" && !slices.Contains(reasons, reason) {
+			reasons = append(reasons, reason)
+		}
+	}
+	return strings.Join(append(reasons, c.hurdle.reason...), "; ")
 }
 
 // note sees that a call of a workflow was served as it should be.
 func (g *Gateway) note(c *call) {
-	if c.policy == nil || c.row.Degraded != "" || c.row.Cache == cacheHit || !c.policy.low.Load() || !c.policy.low.CompareAndSwap(true, false) {
+	if c.policy == nil || c.row.Degraded != "" || c.row.Cache == cacheHit || !c.policy.low.remove(c.asked.model) {
 		return
 	}
 	g.log.Info("a workflow is served as usual again", "workflow", c.row.Workflow, "call", c.row.ID)
 	g.alert(Alert{
-		Kind: "gateway.degraded", Key: c.row.Workflow, Resolved: true, Title: fmt.Sprintf("workflow %s is served as usual again", c.row.Workflow),
-		Fields: map[string]string{"workflow": c.row.Workflow, "call": c.row.ID},
+		Kind: "gateway.degraded", Key: c.row.Workflow + "/" + c.row.Model, Resolved: true, Title: fmt.Sprintf("workflow %s is served by %s again", c.row.Workflow, c.row.Model),
+		Fields: map[string]string{"workflow": c.row.Workflow, "model": c.row.Model, "call": c.row.ID},
 	})
 }
 

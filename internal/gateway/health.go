@@ -12,13 +12,14 @@ type health struct {
 	name     string
 	breaker  breaker
 	inflight atomic.Int64
-	cooled   atomic.Int64 // until when the provider asked to be left alone, in Unix nanoseconds
+	born     time.Time
+	cooled   atomic.Int64 // until when the provider asked to be left alone, in nanoseconds since born, by a clock that nobody sets
 	quota    quota
 	changed  func() // calls that wait may try again
 }
 
 func newHealth(name string, c Breaker, changed func(), told func(name string, open bool)) *health {
-	h := &health{name: name, breaker: breaker{config: c, told: func(open bool) { told(name, open) }}, changed: changed}
+	h := &health{name: name, born: time.Now(), breaker: breaker{config: c, told: func(open bool) { told(name, open) }}, changed: changed}
 	h.breaker.calm.Store(true)
 	return h
 }
@@ -39,8 +40,8 @@ func (h *health) obstacle(now time.Time, tokens int64) (obstacle, bool) {
 	case probing:
 		return obstacle{reason: probed}, true
 	}
-	if until := h.cooled.Load(); until > now.UnixNano() {
-		return obstacle{"it asked to be left alone", time.Unix(0, until)}, true
+	if until := h.cooled.Load(); until > int64(now.Sub(h.born)) {
+		return obstacle{"it asked to be left alone", h.born.Add(time.Duration(until))}, true
 	}
 	return h.quota.obstacle(now, tokens)
 }
@@ -63,9 +64,9 @@ func (h *health) end(turn int, v verdict) {
 
 // cool leaves the deployment alone until a time.
 func (h *health) cool(until time.Time) {
-	for {
+	for end := int64(until.Sub(h.born)); ; {
 		was := h.cooled.Load()
-		if until.UnixNano() <= was || h.cooled.CompareAndSwap(was, until.UnixNano()) {
+		if end <= was || h.cooled.CompareAndSwap(was, end) {
 			return
 		}
 	}

@@ -243,10 +243,17 @@ func (c *call) lookUp(key string, within time.Duration) *kept {
 	if !ok {
 		return nil
 	}
-	if k := decodeKept(b); k != nil && time.Since(k.At) < within {
+	if k := decodeKept(b); k != nil && k.within(within) {
 		return k
 	}
 	return nil
+}
+
+// within reports whether the answer is younger than that. One from the future was kept before the clock was set back, or by
+// a process whose clock is ahead: it is believed no longer than another.
+func (k *kept) within(most time.Duration) bool {
+	age := time.Since(k.At)
+	return age < most && age > -most
 }
 
 // cacheKey is the same for requests that ask the same in the same position, and for no others.
@@ -284,7 +291,7 @@ func (c *call) replay(w http.ResponseWriter, k *kept, how string) error {
 	c.finish(llm.OK, nil)
 	h := w.Header()
 	h["Content-Type"] = []string{k.ContentType}
-	h["Age"] = []string{strconv.FormatInt(int64(time.Since(k.At)/time.Second), 10)}
+	h["Age"] = []string{strconv.FormatInt(int64(max(0, time.Since(k.At))/time.Second), 10)}
 	c.marked(h)
 	if k.Model != c.asked.model {
 		h[headerModel] = []string{k.Model}

@@ -89,7 +89,7 @@ func TestEachRungServesInItsTurn(t *testing.T) {
 				s.ask(`{"model":"chat","messages":[]}`)
 				s.ask(`{"model":"chat","messages":[],"n":1}`)
 				told := s.told("gateway.degraded")
-				if len(told) != 2 || told[0].Resolved || told[0].Key != "support" || told[0].Fields["rung"] != c.want || !told[1].Resolved {
+				if len(told) != 2 || told[0].Resolved || told[0].Key != "support/chat" || told[0].Fields["rung"] != c.want || !told[1].Resolved {
 					t.Errorf("told %+v", told)
 				}
 			})
@@ -152,7 +152,7 @@ func TestWhenNothingIsLeftTheErrorSaysWhatWasWrong(t *testing.T) {
 	all := []gateway.RungConfig{{Tier: "economy"}, {Stale: true}, {Extractive: []string{"handbook"}}}
 	bubble(t, laddered(all...), map[string]act{"a": down, "e": down}, func(t *testing.T, s *stage) {
 		invoice := `{"model":"chat","messages":[{"role":"user","content":"my invoice?"}]}`
-		if w, err := s.ask(invoice); err != nil || w.Code != 503 || w.Header().Get("Retry-After") != "3000" || s.row().Outcome != llm.Failed {
+		if w, err := s.ask(invoice); err != nil || w.Code != 503 || w.Header().Get("Retry-After") != "3000" || w.Header().Get("X-Should-Retry") != "false" || s.row().Outcome != llm.Failed {
 			t.Error(err, w.Code, w.Header())
 		}
 		_, err := s.ask(invoice + " ") // nothing is asked any more
@@ -193,6 +193,21 @@ func TestADegradedWorkflowIsToldToBeWellAfterAReload(t *testing.T) {
 		time.Sleep(2 * time.Hour)
 		s.ask(ask)
 		if told := s.told("gateway.degraded"); len(told) != 2 || !told[1].Resolved {
+			t.Errorf("%+v", told)
+		}
+	})
+}
+
+// A workflow that asks two models, one of which is down, is told of once, and not with each call of the other.
+func TestAModelThatIsWellDoesNotEndTheAlertOfAnother(t *testing.T) {
+	cfg := laddered(gateway.RungConfig{Tier: "economy"})
+	cfg.Models["other"] = model("o")
+	bubble(t, cfg, map[string]act{"a": fails, "e": works, "o": works}, func(t *testing.T, s *stage) {
+		for range 3 {
+			s.ask(ask)
+			s.ask(`{"model":"other","messages":[]}`)
+		}
+		if told := s.told("gateway.degraded"); len(told) != 1 || told[0].Key != "support/chat" || !strings.Contains(told[0].Text, "up/a") {
 			t.Errorf("%+v", told)
 		}
 	})

@@ -77,10 +77,18 @@ func (c *call) relayRefusal(w http.ResponseWriter) error {
 	if r.retryAfter != "" {
 		h["Retry-After"] = []string{r.retryAfter}
 	}
+	told := *r
+	told.upstream = http.StatusTooManyRequests // whatever it was: only how long is asked
+	if cooling(time.Now(), told) > longestRetry {
+		h["X-Should-Retry"] = []string{"false"} // OpenAI's clients wait as long as they are told, and obey this
+	}
 	w.WriteHeader(r.status)
 	w.Write(r.body) // the call is over; a caller who left misses nothing that is not in the log
 	return nil
 }
+
+// longestRetry is how long a client may be told to wait before it tries again by itself.
+const longestRetry = time.Minute
 
 // relayWhole gives an answer that was taken in as a whole.
 func (c *call) relayWhole(answer *Response, w http.ResponseWriter) error {
@@ -139,7 +147,7 @@ func (c *call) relayLarge(answer *Response, head []byte, w http.ResponseWriter) 
 	answer.Meter.Body(held, true) // the tail of an answer may be anything: what is not found in it is estimated
 	read := answer.Meter.Reading()
 	if c.req.Surface == llm.ChatCompletions {
-		read.Output = max(read.Output, size/bytesPerToken)
+		read.Output = max(read.Output, c.madeOf(answer, size))
 	}
 	switch {
 	case gone != nil:

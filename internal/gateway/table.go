@@ -6,7 +6,6 @@ import (
 	"reflect"
 	"slices"
 	"strings"
-	"sync/atomic"
 
 	"airfield/internal/fault"
 	"airfield/internal/limit"
@@ -28,7 +27,7 @@ type workflow struct {
 	WorkflowConfig
 	priority int
 	ask      limit.Ask
-	low      *atomic.Bool // it was served by a lower rung, and not as usual since
+	low      *lowered
 }
 
 type connected struct {
@@ -106,7 +105,7 @@ func (g *Gateway) build(c Config, old *table) (_ *table, err error) {
 	}
 	t.buildTiers()
 	for name, wc := range c.Workflows {
-		low := new(atomic.Bool)
+		low := new(lowered)
 		if old != nil && old.workflows[name] != nil {
 			low = old.workflows[name].low
 		}
@@ -221,6 +220,6 @@ func quote(s string) string {
 }
 
 func unknownModel(name string) *fault.Fault {
-	return fault.New(fault.NotFound, "model_not_found", "there is no model %q", name).At("model").
+	return fault.New(fault.NotFound, "model_not_found", "there is no model %q", clip(name, maxModelName)).At("model").
 		Hinted("GET /v1/models lists the models of this key")
 }

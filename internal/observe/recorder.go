@@ -27,13 +27,15 @@ type Recorder struct {
 	meter   Meter
 	log     *slog.Logger
 	buffers sync.Pool
+	late    late
 	lost    atomic.Int64 // spans that the journal did not take
 	told    atomic.Int64 // when that was last logged
 }
 
 // NewRecorder returns a recorder over a journal; meter may be nil.
 func NewRecorder(journal Appender, meter Meter, log *slog.Logger) *Recorder {
-	return &Recorder{journal: journal, meter: meter, log: log.With("part", "observe"), buffers: sync.Pool{New: func() any {
+	log = log.With("part", "observe")
+	return &Recorder{journal: journal, meter: meter, log: log, late: late{journal: journal, log: log}, buffers: sync.Pool{New: func() any {
 		b := make(encoder, 0, 2048)
 		return &b
 	}}}
@@ -44,6 +46,7 @@ func NewRecorder(journal Appender, meter Meter, log *slog.Logger) *Recorder {
 func (r *Recorder) Admit(c *llm.Call) error { return r.append(kindAdmit, c) }
 
 // Finish records how a call ended; it must succeed before the client gets the last byte. Call it once for each Admit.
+// While the journal is full, the end waits in memory for it: an error means that there is no room there either.
 func (r *Recorder) Finish(c *llm.Call) error {
 	err := r.append(kindFinish, c)
 	if r.meter != nil {
@@ -52,11 +55,23 @@ func (r *Recorder) Finish(c *llm.Call) error {
 	return err
 }
 
+// Retry brings in at once what waits for a journal that was full, as far as it now takes it.
+func (r *Recorder) Retry() { r.late.again() }
+
+// Close ends the wait for a journal that is full. Close the journal after it.
+func (r *Recorder) Close() error {
+	r.late.close()
+	return nil
+}
+
 func (r *Recorder) append(kind byte, c *llm.Call) error {
 	b := r.buffers.Get().(*encoder)
 	*b = (*b)[:0]
 	b.call(kind, c)
 	err := r.journal.Append(*b)
+	if err != nil && kind == kindFinish && r.late.keep(*b, c.Outcome == llm.OK || len(c.Attempts) > 0) {
+		err = nil
+	}
 	r.release(b)
 	return err
 }
