@@ -112,3 +112,39 @@ func flags(text string) (names []string) {
 	}
 	return names
 }
+
+var testCommand = regexp.MustCompile(`(?m)^go test (\./\S+) -run '([^']+)'`)
+
+// Every test that the guarantees name is there, in the package that they name.
+func TestGuaranteesNameTestsThatExist(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join(repository, "docs/guides/guarantees.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := 0
+	for _, m := range testCommand.FindAllStringSubmatch(string(text), -1) {
+		files, err := filepath.Glob(filepath.Join(repository, m[1], "*_test.go"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(files) == 0 {
+			continue // a package that is not there is told by go test
+		}
+		var code strings.Builder
+		for _, file := range files {
+			b, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			code.Write(b)
+		}
+		for name := range strings.SplitSeq(m[2], "|") {
+			if seen++; !strings.Contains(code.String(), "\nfunc "+name+"(") {
+				t.Errorf("there is no %s in %s", name, m[1])
+			}
+		}
+	}
+	if seen < 40 {
+		t.Errorf("only %d tests were found", seen)
+	}
+}

@@ -17,6 +17,7 @@ import (
 	"airfield/internal/db"
 	"airfield/internal/fault"
 	"airfield/internal/gateway"
+	"airfield/internal/redis"
 	"airfield/internal/secret"
 )
 
@@ -72,6 +73,9 @@ func Reach(ctx context.Context, c *config.Config) []Reached {
 	}
 	note("bucket", c.Bucket.URL, err)
 
+	if c.Redis.URL != "" {
+		note("redis", secret.RedactURL(c.Redis.URL), reachRedis(ctx, c.Redis, log))
+	}
 	if lockErr == nil {
 		l, err := net.Listen("tcp", c.Server.Listen)
 		if err == nil {
@@ -100,6 +104,19 @@ func Reach(ctx context.Context, c *config.Config) []Reached {
 		}
 	}
 	return all
+}
+
+// reachRedis does in a Redis what limits and the cache do there.
+func reachRedis(ctx context.Context, c redis.Config, log *slog.Logger) error {
+	client, err := redis.Open(ctx, c, log)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	if _, reason, away := client.Away(); away {
+		return fault.New(fault.Unavailable, "redis_away", "%s is of no use: %s", secret.RedactURL(c.URL), reason)
+	}
+	return nil
 }
 
 // oneLine joins the lines of an error, each once: a driver that tried twice says everything twice.

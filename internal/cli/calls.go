@@ -165,7 +165,9 @@ func (e *environment) callDetail(c admin.Call) {
 	line("surface", "%s", c.Surface)
 	line("model", "%s", c.Model)
 	line("served by", "%s", c.Deployment)
-	line("tokens", "%d in (%d from the provider's cache), %d out (%d reasoning), %s", c.InputTokens, c.CacheRead, c.OutputTokens, c.Reasoning, c.UsageSource)
+	line("rung", "%s", c.Degraded)
+	line("cache", "%s", c.Cache)
+	line("tokens", "%s", strings.TrimSuffix(fmt.Sprintf("%d in (%d from the provider's cache), %d out (%d reasoning), %s", c.InputTokens, c.CacheRead, c.OutputTokens, c.Reasoning, c.UsageSource), ", "))
 	if c.CacheWrite+c.CacheLong > 0 {
 		line("cache writes", "%d tokens, %d of them for an hour", c.CacheWrite+c.CacheLong, c.CacheLong)
 	}

@@ -217,6 +217,14 @@ workflows:                          # the AI workloads that make calls; each has
     business_unit: product
     clearance: internal             # sees public and internal documents
     collections: ["*"]
+    # limits: {requests_per_minute: 300, parallel: 20}   # what is beyond waits in a queue; key_limits is for each key
+    # cache: {ttl: 10m}             # the same request gets the same answer
+
+# budgets:
+#   pilot-month: {scope: workflow, of: pilot, usd: 50, period: month, hard: true}   # never more; airfield budgets
+#
+# notify:                           # who is told of budgets, and of models that fail
+#   on-call: {webhook: https://alerts.example.com/airfield}
 
 collections:                        # documents, and how they are cut, embedded and answered from
   documents:

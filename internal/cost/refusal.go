@@ -52,7 +52,9 @@ func (b *Budgets) refusal(a *account, asked, waited int64, why string) error {
 	reason := head + ", " + body
 	f := fault.New(fault.Limited, "budget_exceeded", "%s", reason).Hinted("%s", hint)
 	f.Detail = a.decision(asked, waited, reason)
-	f.RetryAfter = max(time.Second, time.Until(a.end()))
+	if asked <= r.limit {
+		f.RetryAfter = max(time.Second, time.Until(a.end()))
+	}
 	if !a.refusing && asked <= r.limit {
 		a.refusing = true
 		b.tellRefusing(a)

@@ -49,8 +49,8 @@ func TestACallThatCanNeverFitIsRefusedAtOnce(t *testing.T) {
 	x := open(t, dbtest.Open(t, dbtest.SQLite(t)), "j", hard(10))
 	at, began := time.Now(), time.Now()
 	_, err := x.reserve(support, at, dollars(10.5), time.Minute)
-	if f := fault.As(err); f.Code != "budget_exceeded" || !strings.Contains(f.Text, "this call may cost up to $10.50, which is more than the whole budget") || strings.Contains(f.Text, "spent") {
-		t.Errorf("%v", err)
+	if f := fault.As(err); f.Code != "budget_exceeded" || !strings.Contains(f.Text, "this call may cost up to $10.50, which is more than the whole budget") || strings.Contains(f.Text, "spent") || f.RetryAfter != 0 {
+		t.Errorf("%v, after %s", err, f.RetryAfter)
 	}
 	if x.Budgets.work.Wait(); len(x.alerts) != 0 {
 		t.Error("a call that is too large is no budget that refuses: ", x.alerts)

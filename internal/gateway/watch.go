@@ -71,18 +71,21 @@ func (w *watch) stop() {
 func (w *watch) ours() bool { return w.own.Load() }
 
 func (w *watch) fire() {
-	waited, limit := "did not end", time.Duration(w.lasts.Load())
+	waited, limit := "did not end within", time.Duration(w.lasts.Load())
 	switch phase(w.waits.Load()) {
 	case firstByte:
-		waited, limit = "did not begin to answer", w.limits.FirstByte
+		waited, limit = "did not begin to answer within", w.limits.FirstByte
 	case nextChunk:
-		waited, limit = "fell silent in the middle of its answer", w.limits.BetweenChunks
+		waited, limit = "fell silent in the middle of its answer for", w.limits.BetweenChunks
 	}
 	if !time.Now().Before(w.end()) {
-		waited, limit = "did not end", time.Duration(w.lasts.Load())
-		w.own.Store(limit < w.limits.Total)
+		waited, limit = "did not end within", time.Duration(w.lasts.Load())
+		if limit < w.limits.Total {
+			w.own.Store(true)
+			waited = "did not end in what was left of the call's own time:"
+		}
 	}
-	w.cancel(fault.New(fault.Timeout, "upstream_timeout", "%s %s within %s", w.name, waited, limit.Round(time.Millisecond)))
+	w.cancel(fault.New(fault.Timeout, "upstream_timeout", "%s %s %s", w.name, waited, limit.Round(time.Millisecond)))
 }
 
 // explain turns the error of an exchange into the reason it ended: the caller left, a wait was too long, or what the

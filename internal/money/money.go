@@ -84,11 +84,17 @@ func (n Nanos) String() string {
 	return sign + "$" + strings.TrimPrefix(n.Decimal(), "-")
 }
 
-// Parse reads a decimal number of dollars, with or without the sign "$", exactly. More than nine decimals are an error.
+// Parse reads a decimal number of dollars, with or without the sign "$", exactly. More than nine decimals are an error. A
+// small exponent may stand behind it, for that is how YAML hands on 0.00005.
 func Parse(s string) (Nanos, error) {
 	text := strings.ReplaceAll(strings.TrimPrefix(strings.TrimSpace(s), "$"), "_", "")
+	if _, exponent, found := strings.Cut(strings.ToLower(text), "e"); found {
+		if n, err := strconv.Atoi(exponent); err != nil || n < -20 || n > 20 {
+			return 0, fmt.Errorf("%q is not an amount of dollars", s)
+		}
+	}
 	r, ok := new(big.Rat).SetString(text)
-	if !ok || strings.ContainsAny(text, "/eExXpP") {
+	if !ok || strings.ContainsAny(text, "/xXpP") {
 		return 0, fmt.Errorf("%q is not an amount of dollars", s)
 	}
 	r.Mul(r, big.NewRat(int64(Dollar), 1))

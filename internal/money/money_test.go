@@ -26,7 +26,7 @@ func TestCost(t *testing.T) {
 }
 
 func TestParseIsExactAndRoundTrips(t *testing.T) {
-	for in, want := range map[string]Nanos{"$0.15": 150_000_000, "0.000000001": 1, "12": 12 * Dollar, "-1.5": -1_500_000_000, "1_000": 1000 * Dollar} {
+	for in, want := range map[string]Nanos{"$0.15": 150_000_000, "0.000000001": 1, "12": 12 * Dollar, "-1.5": -1_500_000_000, "1_000": 1000 * Dollar, "5e-05": 50_000, "2.5E3": 2500 * Dollar} {
 		got, err := Parse(in)
 		if err != nil || got != want {
 			t.Errorf("Parse(%q) = %d, %v", in, got, err)
@@ -35,7 +35,7 @@ func TestParseIsExactAndRoundTrips(t *testing.T) {
 			t.Errorf("%q: %s does not round-trip", in, got.Decimal())
 		}
 	}
-	for _, bad := range []string{"", "abc", "0.0000000001", "1/3", "1e400", "99999999999"} {
+	for _, bad := range []string{"", "abc", "0.0000000001", "1/3", "1e400", "1e-21", "1e", "e5", "0xe1", "99999999999"} {
 		if v, err := Parse(bad); err == nil {
 			t.Errorf("Parse(%q) = %d, want an error", bad, v)
 		}

@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"airfield/internal/fault"
 	"airfield/internal/secret"
 )
 
@@ -281,5 +282,22 @@ func TestAFloodNeitherBlocksNorGrows(t *testing.T) {
 	}
 	if counts[Outcome{"ops", Dropped}] != int(s.Dropped) || counts[Outcome{"ops", Delivered}] != events-int(s.Dropped) {
 		t.Errorf("%v", counts)
+	}
+}
+
+func TestAChannelIsTriedWithoutWaitingForSomethingToHappen(t *testing.T) {
+	good := receive(t, nil)
+	bad := receive(t, func(_ int, w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) })
+	n, _, end := run(t, Config{"good": {Webhook: good.URL, Events: []string{"budget.*"}}, "bad": {Webhook: bad.URL}}, Deps{})
+	defer end()
+	tested, err := n.Test(t.Context(), "")
+	if err != nil || len(tested) != 2 || tested[0].OK || tested[0].Error != "answered 403 Forbidden" || !tested[1].OK || tested[1].Channel != "good" {
+		t.Fatalf("%+v %v", tested, err)
+	}
+	if in := good.next(t); in.Kind != "notify.test" || in.Severity != Info || in.Environment != "test" {
+		t.Errorf("%+v", in)
+	}
+	if _, err := n.Test(t.Context(), "none"); !fault.Is(err, fault.NotFound) {
+		t.Error(err)
 	}
 }

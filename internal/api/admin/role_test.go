@@ -42,6 +42,7 @@ var opens = map[string]string{
 	"GET /api/documents/{id}/versions":                      "OAVW",
 	"GET /api/keys":                                         "",
 	"GET /api/notify":                                       "OAV",
+	"POST /api/notify/test":                                 "O",
 	"GET /api/route":                                        "OAV",
 	"GET /api/prices":                                       "OAV",
 	"GET /api/sources":                                      "OAV",

@@ -38,4 +38,13 @@ func (d *Door) registerRoutes(a huma.API) {
 	add(a, d.Log, route{http.MethodGet, "/api/notify", "notifyStatus", "What became of the events that this process told people of, by channel", readers}, func(context.Context, *struct{}) ([]notify.ChannelStatus, error) {
 		return append([]notify.ChannelStatus{}, d.Notify.Status()...), nil
 	})
+	add(a, d.Log, route{http.MethodPost, "/api/notify/test", "notifyTest", "Send a word to a channel, or to each, and say whether it arrived", operators}, func(ctx context.Context, in *testIn) ([]notify.Tested, error) {
+		return d.Notify.Test(ctx, in.Body.Channel)
+	})
+}
+
+type testIn struct {
+	Body struct {
+		Channel string `json:"channel,omitempty" doc:"Left out: each."`
+	}
 }
