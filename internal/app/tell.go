@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 	"time"
@@ -23,7 +24,7 @@ func (p *parts) tell(a gateway.Alert) {
 func (p *parts) tellBudget(a cost.BudgetAlert) {
 	e := notify.Event{
 		Kind: "budget.threshold", Key: fmt.Sprintf("%s/%s/%s/%d", a.Budget, a.Of, a.Start.Format(time.DateOnly), a.Percent), Severity: notify.Warning, Text: a.Text,
-		Title:  fmt.Sprintf("budget %s: %d %% of %s is used", a.Budget, a.Percent, a.Limit),
+		Title:  fmt.Sprintf("budget %s of %s: %d %% is used", a.Budget, cmp.Or(a.Of, a.Scope), a.Percent),
 		Fields: map[string]string{"budget": a.Budget, "scope": a.Scope, "of": a.Of, "period": a.Period, "ends": a.End.Format(time.RFC3339), "unit": a.Unit, "limit": a.Limit, "spent": a.Spent, "percent": strconv.Itoa(a.Percent)},
 	}
 	if a.Refusing {

@@ -259,8 +259,26 @@ func (c *Config) checkNames() (warnings []string, errs []error) {
 			}
 		}
 	}
+	if c.Redis.URL == "" && strings.HasPrefix(c.Database.URL, "postgres") && c.limited() {
+		warnings = append(warnings, "redis: is not configured: where several processes share the database, each counts limits for itself")
+	}
 	w, wrong := c.checkBudgets()
 	return append(warnings, w...), append(errs, wrong...)
+}
+
+// limited reports whether anything has limits that processes would share.
+func (c *Config) limited() bool {
+	for _, w := range c.Workflows {
+		if !w.Limits.Zero() || !w.KeyLimits.Zero() {
+			return true
+		}
+	}
+	for _, m := range c.Gateway.Models {
+		if !m.Limits.Zero() || slices.ContainsFunc(m.Deployments, func(d gateway.DeploymentConfig) bool { return !d.Limits.Zero() }) {
+			return true
+		}
+	}
+	return false
 }
 
 // checkBudgets asks each budget, and looks up whose it is.

@@ -296,3 +296,13 @@ func TestAPasswordInTheAddressIsNotShown(t *testing.T) {
 		t.Error(string(text))
 	}
 }
+
+func TestLimitsThatProcessesDoNotShareAreWarnedAbout(t *testing.T) {
+	shared := "database: {url: \"postgres://airfield@db/airfield\"}\nmodels: {m: {limits: {parallel: 3}, deployments: [{provider: builtin, model: builtin-answer}]}}\n"
+	for text, warned := range map[string]bool{shared: true, shared + "redis: {url: \"redis://cache:6379\"}\n": false, strings.ReplaceAll(shared, "parallel: 3", "parallel: 0"): false} {
+		_, warnings, err := parse("airfield.yaml", []byte(text), nil)
+		if err != nil || strings.Contains(strings.Join(warnings, "\n"), "each counts limits for itself") != warned {
+			t.Errorf("%s: %v %v", text, warnings, err)
+		}
+	}
+}

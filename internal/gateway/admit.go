@@ -205,7 +205,9 @@ func fullText(full *limit.Full) string {
 	scope, of, _ := strings.Cut(full.Name, ":")
 	unit := strings.ReplaceAll(string(full.Unit), "_", " ")
 	if full.Unit == limit.Parallel {
-		unit = "calls at once"
+		if unit = "calls at once"; full.Limit == 1 {
+			unit = "call at once"
+		}
 	}
 	return fmt.Sprintf("%s %s is limited to %d %s, of which %d are used", scope, of, full.Limit, unit, full.Used)
 }

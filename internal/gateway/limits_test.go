@@ -126,7 +126,7 @@ func TestACallThatWaitedInVainSaysForWhat(t *testing.T) {
 		for range 3 {
 			all.Go(func() {
 				_, err := s.ask(ask)
-				if f := fault.As(err); f.Kind != fault.Limited || !strings.Contains(f.Text, "deployment up/a is limited to 1 calls at once, of which 1 are used") {
+				if f := fault.As(err); f.Kind != fault.Limited || !strings.Contains(f.Text, "deployment up/a is limited to 1 call at once, of which 1 are used") {
 					t.Errorf("%+v", f)
 				}
 			})

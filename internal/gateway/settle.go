@@ -113,6 +113,9 @@ func (c *call) usage(b []byte) []byte {
 	field("reasoning_tokens", u.Reasoning)
 	field("audio_output_tokens", u.AudioOutput)
 	field("images", u.Images)
+	if u.Source == "" { // nothing was used
+		return append(b[:len(b)-1], '}')
+	}
 	b = append(append(b, `"usage_source":"`...), u.Source...)
 	return append(b, `"}`...)
 }
