@@ -15,7 +15,7 @@ import (
 // costs no less than what the provider bills.
 func TestWhateverTheProviderDoesTheClientIsToldAndTheLogKnows(t *testing.T) {
 	u := upstream.New(t, upstream.Options{Provider: []string{"timeouts: {first_byte: 500ms, between_chunks: 500ms}"}})
-	s := Install(t, u.Models(upstream.Suffixes()...)+team)
+	s := Install(t, hasty+u.Models(upstream.Suffixes()...)+team)
 	s.Start()
 	key := s.Key("team")
 	well := strings.Fields("ok slow crlf comments giant limits no-usage usage-absurd usage-below usage-low usage-zero use-all use-20th")

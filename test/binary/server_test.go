@@ -19,6 +19,9 @@ business_units: {product: {}}
 workflows: {team: {business_unit: product, clearance: internal}}
 `
 
+// hasty is routing that does not wait for a provider to recover.
+const hasty = "routing: {backoff: 10ms, max_backoff: 20ms, breaker: {failures: 1000}, queue: {wait: 200ms}}\n"
+
 // chat makes a call with a key.
 func (s *Server) chat(key, suffix string, n int, stream bool) (Exchange, error) {
 	return s.Chat(context.Background(), upstream.Question(suffix, n, stream), As(key)...)
@@ -26,7 +29,7 @@ func (s *Server) chat(key, suffix string, n int, stream bool) (Exchange, error) 
 
 func TestAServerIsStartedMeasuredHaltedAndEnded(t *testing.T) {
 	u := upstream.New(t, upstream.Options{})
-	s := Install(t, u.Models("429")+team)
+	s := Install(t, hasty+u.Models("429")+team)
 	s.Start()
 	key := s.Key("team", "clearance", "public")
 	for n := range 6 {
