@@ -21,7 +21,7 @@ func outage() (away, fresh time.Duration) {
 	if os.Getenv("AIRFIELD_LONG") != "" {
 		return 75 * time.Second, time.Minute
 	}
-	return 8 * time.Second, 4 * time.Second
+	return 7 * time.Second, 3 * time.Second
 }
 
 // stamped is what became of a call, and when it was made.
@@ -56,6 +56,15 @@ func (f *fleet) keepAsking(ctx context.Context, clients int, pause time.Duration
 }
 
 func TestTheDatabaseAwayUnderLoadCostsNoCallThatCouldGoOnAndNoRow(t *testing.T) {
+	withoutDatabase(t, (*link).Cut, (*link).Mend)
+}
+
+func TestTheDatabaseHaltedUnderLoadCostsNoCallThatCouldGoOnAndNoRow(t *testing.T) {
+	withoutDatabase(t, (*link).Halt, (*link).Resume)
+}
+
+// withoutDatabase takes the database from three processes that are asked all the time, and gives it back.
+func withoutDatabase(t *testing.T, take, give func(*link)) {
 	away, fresh := outage()
 	u := upstream.New(t, upstream.Options{Default: upstream.Behaviour{Use: 1, Between: 10 * time.Millisecond}})
 	direct := dbtest.Postgres(t)
@@ -77,12 +86,12 @@ func TestTheDatabaseAwayUnderLoadCostsNoCallThatCouldGoOnAndNoRow(t *testing.T) 
 		}
 	}
 	cut := time.Now()
-	way.Cut()
+	take(way)
 	few, enough := context.WithCancel(ctx)
 	edge := f.keepAsking(few, 4, 20*time.Millisecond, poor)
 	time.Sleep(away) // it is what is tested
 	back := time.Now()
-	way.Mend()
+	give(way)
 	enough()
 	poorer := edge()
 	f.all[0].Await("keys to be good again", func() bool { e := f.chat(0, f.key, 1); return e.Whole })
