@@ -70,7 +70,7 @@ func withoutDatabase(t *testing.T, take, give func(*link)) {
 	direct := dbtest.Postgres(t)
 	way, through := newLink(t, direct)
 	// The budget rich has money for all that is asked; near leaves a process a few calls beyond what is leased.
-	config := stores(t, through) + redisFor(t) + models(u, 0, output) + fmt.Sprintf("access: {key_cache: %s, key_poll: 1s}\nlog: {level: error}\n", fresh) +
+	config := stores(t, through) + redisFor(t) + models(u, 0, output) + fmt.Sprintf("access: {key_cache: %s, key_poll: 200ms}\nlog: {level: error}\n", fresh) +
 		team + "workflows: {team: {business_unit: product, clearance: internal}, poor: {business_unit: product, clearance: internal}}\n" +
 		"budgets:\n  hard: {scope: workflow, of: team, usd: 10000, period: month, hard: true}\n  near: {scope: workflow, of: poor, usd: 4, period: month, hard: true}\n"
 	f := launch(t, 3, u, direct, config)
@@ -113,7 +113,7 @@ func withoutDatabase(t *testing.T, take, give func(*link)) {
 		case e.Whole:
 		case e.Status != http.StatusServiceUnavailable || code(e.Exchange) != "keys_unavailable" || e.Header.Get("Retry-After") == "":
 			t.Errorf("%s after the cut: %d %s", e.at.Sub(cut), e.Status, e.Text)
-		case e.at.Before(cut.Add(fresh - 1500*time.Millisecond)): // the last poll was up to a second before
+		case e.at.Before(cut.Add(fresh - 1500*time.Millisecond)): // from the last poll on
 			t.Errorf("refused %s after the cut, while its key was good for %s", e.at.Sub(cut), fresh)
 		default:
 			late++
