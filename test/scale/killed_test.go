@@ -82,7 +82,7 @@ func killOneOfThree(t *testing.T) (f *fleet, lease string, end func()) {
 	t.Helper()
 	u := upstream.New(t, upstream.Options{Default: upstream.Behaviour{Use: 1, Between: 40 * time.Millisecond}})
 	url := dbtest.Postgres(t)
-	f = launch(t, 3, u, url, stores(t, url)+redisFor(t)+models(u, 1, output)+workflow+"routing: {queue: {wait: 1500ms}}\n"+hard(limit.Decimal()))
+	f = launch(t, 3, u, url, stores(t, url)+redisFor(t)+models(u, 1, output)+workflow+"routing: {queue: {wait: 2s}}\n"+hard(limit.Decimal()))
 	dead := f.all[0]
 	if e, err := dead.Chat(t.Context(), question(0, used), binary.As(f.key)...); err != nil || !e.Whole {
 		t.Fatalf("%d %s %v", e.Status, e.Text, err)

@@ -11,7 +11,8 @@ import (
 	"time"
 )
 
-// link is a way to a database that can be cut: connections end, and none is accepted, until it is mended.
+// link is a way to a database that can be cut (connections end, and none is accepted) or halted (they are there, and nothing
+// comes through), until it is mended.
 type link struct {
 	t        *testing.T
 	network  string
@@ -20,6 +21,7 @@ type link struct {
 	mu       sync.Mutex
 	listener net.Listener // nil while it is cut
 	open     map[net.Conn]bool
+	halted   sync.RWMutex // held while nothing comes through
 	wait     sync.WaitGroup
 }
 
@@ -72,6 +74,24 @@ func (l *link) Mend() {
 	})
 }
 
+// Halt lets nothing through, until Resume.
+func (l *link) Halt() { l.halted.Lock() }
+
+// Resume lets through what waits.
+func (l *link) Resume() { l.halted.Unlock() }
+
+// gate writes to a connection what the link lets through.
+type gate struct {
+	net.Conn
+	link *link
+}
+
+func (g gate) Write(b []byte) (int, error) {
+	g.link.halted.RLock()
+	defer g.link.halted.RUnlock()
+	return g.Conn.Write(b)
+}
+
 // Cut ends every connection, and refuses new ones.
 func (l *link) Cut() {
 	l.mu.Lock()
@@ -103,7 +123,7 @@ func (l *link) carry(of net.Listener, c net.Conn) {
 	var both sync.WaitGroup
 	for _, way := range [][2]net.Conn{{c, to}, {to, c}} {
 		both.Go(func() {
-			io.Copy(way[0], way[1])
+			io.Copy(gate{way[0], l}, way[1])
 			way[0].Close()
 		})
 	}
