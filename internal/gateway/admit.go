@@ -77,12 +77,8 @@ func (c *call) enter() error {
 	if len(asks) == 0 {
 		return nil
 	}
-	names := make([]string, len(asks))
-	for i := range asks {
-		names[i] = asks[i].Name
-	}
 	var full *limit.Full
-	if c.g.queue.Waiting() == 0 || !c.g.queue.Busy(names...) {
+	if c.g.queue.Waiting() == 0 || !c.g.queue.Busy(namesOf(asks)...) {
 		if c.taken, full = c.room(c.ctx, asks); full == nil {
 			return nil
 		}
@@ -94,7 +90,7 @@ func (c *call) enter() error {
 	defer cancel()
 	begin := time.Now()
 	err := c.g.queue.Wait(wait, queue.Ticket{
-		Lane: c.row.Workflow, Names: strings.Join(names, " "), Priority: c.priority,
+		Lane: c.row.Workflow, Names: strings.Join(namesOf(asks), " "), Priority: c.priority,
 		Try: func() queue.Result {
 			if wait.Err() != nil {
 				return queue.Result{}
@@ -122,6 +118,14 @@ func (c *call) enter() error {
 		return c.overLimit(full, waited)
 	}
 	return c.gone()
+}
+
+func namesOf(asks []limit.Ask) []string {
+	names := make([]string, len(asks))
+	for i := range asks {
+		names[i] = asks[i].Name
+	}
+	return names
 }
 
 // fullest is the limit that has the least room, for a call that never came to be tried.
@@ -160,7 +164,8 @@ func (c *call) queueing(least time.Duration) (context.Context, context.CancelFun
 	if until.After(c.until) {
 		until = c.until
 	}
-	return context.WithDeadlineCause(c.ctx, until, errWaited)
+	late := &lateContext{Context: c.ctx, until: until}
+	return late, late.end
 }
 
 // asks is what the caller is limited by.
@@ -168,7 +173,7 @@ func (c *call) asks() []limit.Ask {
 	if c.policy == nil {
 		return nil
 	}
-	asks := appendAsk(nil, c.policy.ask)
+	asks := appendAsk(c.fewAsks[:0], c.policy.ask)
 	if rate := c.policy.KeyLimits; !rate.Zero() && c.row.KeyID != "" {
 		asks = append(asks, limit.Ask{Name: "key:" + c.row.KeyID, Rate: rate})
 	}

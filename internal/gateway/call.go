@@ -39,6 +39,7 @@ type call struct {
 	routes    []route
 	fewRoutes [1]route // where routes are while they are few
 	fewTried  [2]tried
+	fewAsks   [2]limit.Ask
 	guess     llm.Usage // what it will probably use
 	bounds    bound     // at the deployment that was looked at last
 	bounded   bool      // a hard budget applies: what it can cost must be known

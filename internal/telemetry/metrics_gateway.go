@@ -16,7 +16,9 @@ type gatewayFigures struct {
 	refused  *prometheus.CounterVec
 	cache    *prometheus.CounterVec
 	degraded *prometheus.CounterVec
-	tried    *sync.Map // attemptKey to prometheus.Counter
+
+	mu    *sync.RWMutex
+	tried map[attemptKey]prometheus.Counter
 }
 
 type attemptKey struct {
@@ -31,7 +33,8 @@ func newGatewayFigures(m *Metrics, counter func(name, help string, labels ...str
 		refused:  counter("refused_calls_total", "Calls that a rule of Airfield's refused: budget, limit, queue, deployment.", "workflow", "rule"),
 		cache:    counter("cache_calls_total", "Calls that a cache was there for: hit, miss, shared, stale, bypass.", "workflow", "result"),
 		degraded: counter("degraded_calls_total", "Calls that a lower rung of the ladder served.", "workflow", "rung"),
-		tried:    &sync.Map{},
+		mu:       &sync.RWMutex{},
+		tried:    map[attemptKey]prometheus.Counter{},
 	}
 	m.registry.MustRegister(g.attempts, g.waited, g.refused, g.cache, g.degraded)
 	return g
@@ -39,12 +42,7 @@ func newGatewayFigures(m *Metrics, counter func(name, help string, labels ...str
 
 func (g *gatewayFigures) call(c *llm.Call) {
 	for i := range c.Attempts {
-		key := attemptKey{c.Attempts[i].Deployment, c.Attempts[i].Outcome}
-		counter, ok := g.tried.Load(key)
-		if !ok {
-			counter, _ = g.tried.LoadOrStore(key, g.attempts.WithLabelValues(key.deployment, string(key.outcome)))
-		}
-		counter.(prometheus.Counter).Inc()
+		g.attempt(attemptKey{c.Attempts[i].Deployment, c.Attempts[i].Outcome}).Inc()
 	}
 	if c.Waited > 0 {
 		g.waited.WithLabelValues(c.Workflow).Add(c.Waited.Seconds())
@@ -63,4 +61,18 @@ func (g *gatewayFigures) call(c *llm.Call) {
 			g.refused.WithLabelValues(c.Workflow, d.Rule).Inc()
 		}
 	}
+}
+
+// attempt is the counter of a deployment's attempts, looked up once.
+func (g *gatewayFigures) attempt(key attemptKey) prometheus.Counter {
+	g.mu.RLock()
+	counter := g.tried[key]
+	g.mu.RUnlock()
+	if counter == nil {
+		counter = g.attempts.WithLabelValues(key.deployment, string(key.outcome))
+		g.mu.Lock()
+		g.tried[key] = counter
+		g.mu.Unlock()
+	}
+	return counter
 }

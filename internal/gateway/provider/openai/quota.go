@@ -40,6 +40,9 @@ func first(h http.Header, name string) string {
 }
 
 func wholeNumber(s string) (int64, bool) {
+	if s == "" { // as in most answers: a parser's error would cost more than the look
+		return 0, false
+	}
 	n, err := strconv.ParseInt(s, 10, 64)
 	return n, err == nil && n >= 0
 }
@@ -60,7 +63,11 @@ func resetIn(s string) (time.Duration, bool) {
 
 // retryIn reads retry-after-ms, which OpenAI and Azure send beside Retry-After, or instead of it, and their clients honour.
 func retryIn(h http.Header) time.Duration {
-	ms, err := strconv.ParseFloat(first(h, "Retry-After-Ms"), 64)
+	text := first(h, "Retry-After-Ms")
+	if text == "" {
+		return 0
+	}
+	ms, err := strconv.ParseFloat(text, 64)
 	if err != nil || !(ms > 0 && ms <= 3_600_000) {
 		return 0
 	}
