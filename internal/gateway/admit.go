@@ -182,8 +182,7 @@ func (c *call) asks() []limit.Ask {
 
 // exit gives back what enter took; tokens is what the call really used.
 func (c *call) exit(tokens int64) {
-	c.taken.Correct(tokens)
-	c.taken.Release()
+	c.taken.End(tokens)
 	c.taken = nil
 }
 

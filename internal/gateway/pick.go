@@ -113,8 +113,7 @@ func (c *call) take(ctx context.Context, t *tried, now time.Time, tokens int64, 
 	}
 	turn, ok := d.health.begin(now, tokens)
 	if !ok {
-		slot.Correct(0)
-		slot.Release()
+		slot.End(0)
 		h.down = true
 		h.note(d.name, probed, time.Time{})
 		return false
@@ -152,8 +151,7 @@ func (c *call) leave(v verdict, tokens int64) {
 	}
 	t := c.asking
 	c.asking = nil
-	c.slot.Correct(tokens)
-	c.slot.Release()
+	c.slot.End(tokens)
 	t.d.health.end(c.turn, v)
 }
 

@@ -150,6 +150,31 @@ func TestASlotIsReleasedOnce(t *testing.T) {
 	})
 }
 
+func TestTheEndOfACallCorrectsAndReleasesOnce(t *testing.T) {
+	each(t, func(t *testing.T, l Limiter) {
+		ask := Ask{"workflow:a", Rate{TokensPerMinute: 100, Parallel: 1}}
+		a := mustTake(t, l, 60, ask)
+		for range 2 {
+			a.End(20)
+			if got := used(t, l, ask); got[1] != 20 || got[2] != 0 {
+				t.Fatal(got)
+			}
+		}
+		b := mustTake(t, l, 0, ask)
+		a.End(20) // the place is another's now
+		if _, full := take(t, l, 0, ask); full == nil {
+			t.Fatal("a slot was released by who no longer had it")
+		}
+		b.Release()
+		b.End(7)
+		if got := used(t, l, ask); got[1] != 27 || got[2] != 0 {
+			t.Fatal(got)
+		}
+		var none *Taken
+		none.End(1)
+	})
+}
+
 func TestANameThatIsThereTwiceCountsOnce(t *testing.T) {
 	each(t, func(t *testing.T, l Limiter) {
 		ask := Ask{"model:a", Rate{10, 10, 10}}

@@ -91,17 +91,9 @@ func (t *Taken) Release() {
 	}
 	m := t.memory
 	m.mu.Lock()
-	first, freed := !t.released, false
+	first := !t.released
 	t.released = true
-	for i := range t.holds {
-		h := &t.holds[i]
-		if first && h.place >= 0 {
-			if s := &h.entry.slots[h.place]; s.deadline != 0 && s.turn == h.turn {
-				h.entry.vacate(h.place)
-				freed = true
-			}
-		}
-	}
+	freed := first && t.vacate()
 	m.mu.Unlock()
 	if first && t.shared != nil {
 		t.shared.release()
@@ -109,4 +101,49 @@ func (t *Taken) Release() {
 	if freed {
 		m.bell.ring()
 	}
+}
+
+// End is Correct and Release at once, which is what most calls need.
+func (t *Taken) End(tokens int64) {
+	if t == nil {
+		return
+	}
+	tokens = max(0, tokens)
+	m := t.memory
+	m.mu.Lock()
+	reserved, first, freed := t.tokens, !t.released, false
+	t.tokens, t.released = tokens, true
+	if reserved != tokens {
+		now := m.now()
+		for i := range t.holds {
+			freed = t.holds[i].correct(m, reserved, tokens, now) || freed
+		}
+	}
+	freed = first && t.vacate() || freed
+	m.mu.Unlock()
+	if t.shared != nil {
+		if reserved != tokens {
+			t.shared.correct(reserved, tokens)
+		}
+		if first {
+			t.shared.release()
+		}
+	}
+	if freed {
+		m.bell.ring()
+	}
+}
+
+// vacate needs the limiter's lock. It gives the slots back and reports whether there were any.
+func (t *Taken) vacate() (freed bool) {
+	for i := range t.holds {
+		h := &t.holds[i]
+		if h.place >= 0 {
+			if s := &h.entry.slots[h.place]; s.deadline != 0 && s.turn == h.turn {
+				h.entry.vacate(h.place)
+				freed = true
+			}
+		}
+	}
+	return freed
 }

@@ -64,20 +64,16 @@ log: {level: warn}
 providers:
   mock: {kind: openai, base_url: %q, api_key: env:LOAD_PROVIDER_KEY}
 models:
-  %s:
-    limits: {requests_per_minute: 100000000, tokens_per_minute: 100000000000}
-    deployments: [{provider: mock, model: mock-model, prices: {input: 0.15, output: 0.60}, limits: {parallel: 10000}}]
+  %s: {deployments: [{provider: mock, model: mock-model, prices: {input: 0.15, output: 0.60}}]}
 business_units: {product: {}}
 workflows:
   pilot:
     business_unit: product
     clearance: internal
     limits: {requests_per_minute: 100000000, tokens_per_minute: 100000000000, parallel: 10000}
-    key_limits: {requests_per_minute: 100000000, parallel: 10000}
-budgets: # none of which a benchmark can reach, but every call is held against all of them
+    key_limits: {requests_per_minute: 100000000}
+budgets: # that no benchmark can reach, but every call is held against it
   all: {scope: environment, usd: 1000000000, period: month, hard: true}
-  workflow: {scope: workflow, tokens: 1000000000000000, period: day, hard: true}
-  key: {scope: key, usd: 1000000000, period: week}
 `, listen, upstream+"/v1", benchModel)
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		return nil, err
@@ -153,7 +149,8 @@ func (a *airfield) profile(ctx context.Context, t *target, connections int, path
 	const lasts = 10 * time.Second
 	done := make(chan error, 1)
 	go func() {
-		_, _, err := saturate(ctx, t, connections, lasts+2*time.Second)
+		n, took, err := saturate(ctx, t, connections, lasts+2*time.Second)
+		fmt.Fprintf(os.Stderr, "while the profile was taken: %.0f requests/s\n", float64(n)/took.Seconds())
 		done <- err
 	}()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("http://%s/debug/pprof/profile?seconds=%d", a.addr, int(lasts.Seconds())), nil)
