@@ -67,7 +67,10 @@ func (c *call) inLine(until time.Time, h hurdle) (*tried, hurdle, error) {
 		if wait.Err() != nil {
 			return queue.Result{}
 		}
-		t, h = c.pick(wait, time.Now())
+		found, met := c.pick(wait, time.Now())
+		if t = found; t == nil && wait.Err() == nil {
+			h = met // what was met last stays known where its turn and the end of its wait fall together
+		}
 		switch {
 		case t != nil || !h.worth(until):
 			return queue.Result{OK: true} // found, or nothing to wait for
