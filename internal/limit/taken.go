@@ -37,27 +37,7 @@ func (e *entry) take(tokens, now, deadline int64) hold {
 
 // Correct says how many tokens the call really used. What was reserved beyond them is given back, as far as time has not
 // given it back already; what was used beyond the reservation is taken, into debt if need be. It never fails.
-func (t *Taken) Correct(tokens int64) {
-	if t == nil {
-		return
-	}
-	tokens = max(0, tokens)
-	m := t.memory
-	m.mu.Lock()
-	reserved := t.tokens
-	t.tokens = tokens
-	now, freed := m.now(), false
-	for i := range t.holds {
-		freed = t.holds[i].correct(m, reserved, tokens, now) || freed
-	}
-	m.mu.Unlock()
-	if reserved != tokens && t.shared != nil {
-		freed = t.shared.correct(reserved, tokens) || freed
-	}
-	if freed {
-		m.bell.ring()
-	}
-}
+func (t *Taken) Correct(tokens int64) { t.settle(tokens, true, false) }
 
 // correct reports whether tokens came free. A bucket drains from below: of what a call put on top of it, that much is
 // still there as has not drained since, and no more can be given back, or others' use would be forgotten.
@@ -85,49 +65,39 @@ func (h *hold) correct(m *Memory, reserved, tokens, now int64) (freed bool) {
 }
 
 // Release gives the slot back.
-func (t *Taken) Release() {
-	if t == nil {
-		return
-	}
-	m := t.memory
-	m.mu.Lock()
-	first := !t.released
-	t.released = true
-	freed := first && t.vacate()
-	m.mu.Unlock()
-	if first && t.shared != nil {
-		t.shared.release()
-	}
-	if freed {
-		m.bell.ring()
-	}
-}
+func (t *Taken) Release() { t.settle(0, false, true) }
 
 // End is Correct and Release at once, which is what most calls need.
-func (t *Taken) End(tokens int64) {
+func (t *Taken) End(tokens int64) { t.settle(tokens, true, true) }
+
+func (t *Taken) settle(tokens int64, correct, release bool) {
 	if t == nil {
 		return
 	}
-	tokens = max(0, tokens)
 	m := t.memory
 	m.mu.Lock()
-	reserved, first, freed := t.tokens, !t.released, false
-	t.tokens, t.released = tokens, true
+	reserved, freed := t.tokens, false
+	if correct {
+		t.tokens = max(0, tokens)
+	}
+	tokens = t.tokens
 	if reserved != tokens {
 		now := m.now()
 		for i := range t.holds {
 			freed = t.holds[i].correct(m, reserved, tokens, now) || freed
 		}
 	}
-	freed = first && t.vacate() || freed
+	first := release && !t.released
+	if first {
+		t.released = true
+		freed = t.vacate() || freed
+	}
 	m.mu.Unlock()
-	if t.shared != nil {
-		if reserved != tokens {
-			t.shared.correct(reserved, tokens)
-		}
-		if first {
-			t.shared.release()
-		}
+	if reserved != tokens && t.shared != nil {
+		freed = t.shared.correct(reserved, tokens) || freed
+	}
+	if first && t.shared != nil {
+		t.shared.release()
 	}
 	if freed {
 		m.bell.ring()
