@@ -15,12 +15,12 @@ import (
 var floors = [][]string{
 	{"id", "fault", "money"},
 	{"llm", "caller"},
-	{"secret", "telemetry"},
+	{"secret", "telemetry", "redact"},
 	{"redis"},
 	{"db", "bucket", "cache", "journal", "limit", "notify"},
 	{"jobs", "index"},
 	{"access"},
-	{"environment", "prompt", "cost", "observe", "gateway", "ingest", "retrieve"},
+	{"environment", "prompt", "cost", "observe", "gateway", "ingest", "retrieve", "response", "batch"},
 	{"preflight"},
 	{"api"},
 	{"config"},
@@ -29,7 +29,7 @@ var floors = [][]string{
 }
 
 // backends may be imported by app alone, besides their own tests: what talks to one product stays in one folder.
-var backends = []string{"bucket/file", "index/embedded", "gateway/provider/openai", "gateway/provider/builtin"}
+var backends = []string{"bucket/file", "index/embedded", "gateway/provider/openai", "gateway/provider/azure", "gateway/provider/anthropic", "gateway/provider/gemini", "gateway/provider/bedrock", "gateway/provider/builtin"}
 
 // words may import nothing but the standard library and floors below.
 const wordFloors = 2

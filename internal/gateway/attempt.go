@@ -56,10 +56,7 @@ func (c *call) try(t *tried) (answer *Response, again bool, err error) {
 	if c.bounded {
 		bound = d.maxOutput
 	}
-	answer, err = d.provider.Send(c.watch.ctx, &Attempt{
-		Surface: c.req.Surface, Model: d.upstream, Stream: c.asked.stream, CallID: c.row.ID, Traceparent: c.traceparent,
-		Body: c.asked.upstreamBody(c.req.Surface, c.req.Body, d, bound),
-	})
+	answer, err = c.send(d, bound)
 	c.watch.rest()
 	last := c.lastAttempt()
 	if err != nil {
@@ -178,7 +175,7 @@ func (c *call) refused(answer *Response) refusal {
 	body, _ := io.ReadAll(io.LimitReader(answer.Body, maxRefusal)) // a torn refusal is still one
 	c.watch.rest()
 	answer.Body.Close()
-	r := readRefusal(c.served, answer, body)
+	r := readRefusal(c.asked.shape, c.served, answer, body)
 	c.endAttempt(llm.Failed, r.problem.Text)
 	return r
 }
@@ -198,12 +195,12 @@ type refusal struct {
 
 // readRefusal keeps the provider's words where they have the shape of an error, and puts them into it where they have
 // not. A key that was not accepted is ours, not the caller's, and is said to be.
-func readRefusal(d *deployment, answer *Response, body []byte) refusal {
+func readRefusal(s *shape, d *deployment, answer *Response, body []byte) refusal {
 	r := refusal{status: answer.Status, upstream: answer.Status, body: body, retryAfter: answer.RetryAfter, retryIn: answer.RetryIn}
 	if answer.Status == http.StatusUnauthorized {
 		r.status = http.StatusBadGateway
 		r.problem = fault.New(fault.Upstream, "upstream_key", "provider %s did not accept the key of this Airfield", d.providerName)
-		r.body = ErrorBody(r.problem)
+		r.body = s.errs(r.problem)
 		return r
 	}
 	kind := fault.Invalid
@@ -219,7 +216,7 @@ func readRefusal(d *deployment, answer *Response, body []byte) refusal {
 	}
 	r.problem = fault.New(kind, "upstream_error", "%s answered %d: %s", d.name, answer.Status, clip(message, 300))
 	if !ok {
-		r.body = ErrorBody(r.problem)
+		r.body = s.errs(r.problem)
 	}
 	return r
 }
@@ -311,7 +308,7 @@ func (c *call) torn(answer *Response) llm.Usage {
 		c.dropEvents()
 	}
 	if c.whole != nil {
-		if c.req.Surface == llm.ChatCompletions {
+		if c.asked.shape.generates {
 			read.Output = max(read.Output, c.madeOf(answer, int64(c.whole.Len())))
 		}
 		buffers.give(c.whole)

@@ -13,6 +13,7 @@ import (
 	"airfield/internal/cache"
 	"airfield/internal/caller"
 	"airfield/internal/gateway"
+	"airfield/internal/gateway/neutral"
 	"airfield/internal/gateway/provider/openai"
 	"airfield/internal/limit"
 	"airfield/internal/llm"
@@ -25,7 +26,9 @@ type instant struct{ known gateway.Known }
 func (p *instant) Send(context.Context, *gateway.Attempt) (*gateway.Response, error) {
 	return &gateway.Response{Status: 200, ContentType: "application/json", Size: int64(len(whole)), Body: io.NopCloser(strings.NewReader(whole)), Meter: &p.known}, nil
 }
-func (p *instant) Close() error { return nil }
+func (*instant) Takes(llm.Surface) bool   { return true }
+func (*instant) Dialect() neutral.Dialect { return nil }
+func (p *instant) Close() error           { return nil }
 
 type forgetful struct{}
 

@@ -53,7 +53,7 @@ func (c *call) ceiling(d *deployment) (u llm.Usage, reason string) {
 		return u, "its field " + c.asked.unbounded + " can cost any amount"
 	}
 	u.Input = int64(len(c.req.Body))
-	if remote(c.req.Body) {
+	if c.asked.remote(c.req.Body) {
 		if d.context == 0 {
 			return u, "it names a picture or a file, and how many tokens these are is not known: set context_tokens of the model " + d.model.name
 		}
@@ -61,7 +61,7 @@ func (c *call) ceiling(d *deployment) (u llm.Usage, reason string) {
 	} else if d.context > 0 {
 		u.Input = min(u.Input, d.context)
 	}
-	if c.req.Surface == llm.ChatCompletions {
+	if c.asked.shape.generates {
 		each := c.asked.maxTokens
 		if each == 0 {
 			each = d.maxOutput

@@ -29,10 +29,10 @@ func TestAnOutputIsBoundedInTheFieldThatTheProviderObeys(t *testing.T) {
 			t.Fatal(err)
 		}
 		d := &deployment{upstream: "m", quoted: `"m"`, outputCap: c.field}
-		if got := string(q.upstreamBody(llm.ChatCompletions, []byte(c.body), d, 77)); got != c.want {
+		if got := string(q.upstreamBody([]byte(c.body), d, 77)); got != c.want {
 			t.Errorf("%s %s:\n got %s\nwant %s", c.field, c.body, got, c.want)
 		}
-		if got := string(q.upstreamBody(llm.ChatCompletions, []byte(c.body), d, 0)); got != c.body {
+		if got := string(q.upstreamBody([]byte(c.body), d, 0)); got != c.body {
 			t.Errorf("without a budget %s became %s", c.body, got)
 		}
 	}
@@ -52,11 +52,12 @@ func TestWhatARequestNeedsIsFoundHoweverItIsWritten(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := q.needs(llm.ChatCompletions, []byte(body)); got != want {
+		if got := q.needs([]byte(body)); got != want {
 			t.Errorf("%s needs %b, want %b", body, got, want)
 		}
 	}
-	if !remote([]byte(`{"\u0066ile":1}`)) || remote([]byte(`{"text":"a file"}`)) {
+	q := asked{shape: shapeOf(llm.ChatCompletions)}
+	if !q.remote([]byte(`{"\u0066ile":1}`)) || q.remote([]byte(`{"text":"a file"}`)) {
 		t.Error("remote")
 	}
 }
@@ -77,7 +78,7 @@ func FuzzTheBodySentIsTheCallersWithOneCap(f *testing.F) {
 		if completion {
 			d.outputCap = maxCompletionTokens
 		}
-		out := q.upstreamBody(llm.ChatCompletions, body, d, 77)
+		out := q.upstreamBody(body, d, 77)
 		var before, after map[string]json.RawMessage
 		if json.Unmarshal(body, &before) != nil {
 			return // what Go reads otherwise: deep nesting
@@ -143,7 +144,7 @@ func FuzzNeedsAndCeilingBearAnything(f *testing.F) {
 		if err != nil {
 			return
 		}
-		q.needs(llm.ChatCompletions, body)
+		q.needs(body)
 		c := &call{asked: q, req: &Request{Surface: llm.ChatCompletions, Body: body}}
 		d := &deployment{maxOutput: 4096, model: &model{name: "m"}}
 		u, reason := c.ceiling(d)

@@ -66,6 +66,7 @@ type call struct {
 	lost         llm.Usage    // by attempts that brought nothing
 	lostCost     money.Nanos
 	lostUnpriced bool
+	said         *said   // the request as it is told to those who speak another API
 	key          string  // in the cache
 	flight       *flight // others may get the answer too; nil where not
 
@@ -136,7 +137,7 @@ func (c *call) stand() {
 
 // moved is the model to ask, or the economy tier where a soft budget says so and there is one that can serve the call.
 func (c *call) moved(m *model) *model {
-	if c.standing.Economy == nil || m.Tier == economy || c.req.Surface != llm.ChatCompletions {
+	if c.standing.Economy == nil || m.Tier == economy || !c.asked.shape.generates {
 		return m
 	}
 	tier := c.table.tiers[economy]
@@ -157,6 +158,7 @@ func (g *Gateway) begin(ctx context.Context, req *Request) *call {
 	now := time.Now()
 	c := calls.Get().(*call)
 	c.g, c.ctx, c.req, c.log, c.keep, c.table = g, ctx, req, g.log, keepOutside, g.table.Load()
+	c.asked.shape = shapeOf(req.Surface)
 	parent := telemetry.Current(ctx)
 	here := telemetry.SpanContext{TraceID: parent.TraceID, SpanID: telemetry.NewSpanID(), Sampled: true}
 	if !parent.Valid() {

@@ -31,6 +31,7 @@ type ProviderConfig struct {
 	SecretHeaders   map[string]secret.Value `yaml:"secret_headers" json:"secret_headers" doc:"Further headers whose values are secrets, as env:NAME or file:PATH: an endpoint's own way to ask for a key, such as api-key."`
 	PriceList       string                  `yaml:"price_list" json:"price_list" doc:"The provider whose prices apply; by default the one of this name."`
 	OmitStreamUsage bool                    `yaml:"omit_stream_usage" json:"omit_stream_usage" doc:"Do not ask for usage on streams, for endpoints that refuse stream_options; tokens are then estimated."`
+	Surfaces        []string                `yaml:"surfaces" json:"surfaces" doc:"Which APIs an endpoint of kind openai serves itself: chat.completions, embeddings and whatever else; requests of another are told to it as chat completions. Default: chat.completions and embeddings, and for OpenAI's own prices all of OpenAI's."`
 	OutputCap       string                  `yaml:"output_cap" json:"output_cap" doc:"The field in which it takes a bound of the output, where Airfield must set one: max_tokens, or max_completion_tokens, which is the default for OpenAI's own prices."`
 	Timeouts        Timeouts                `yaml:"timeouts" json:"timeouts" doc:"How long its parts of a call may take."`
 }

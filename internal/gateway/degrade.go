@@ -102,7 +102,7 @@ func earlier(a, b time.Time) time.Time {
 // tier asks the models of another cost tier, as far as they are not those that could not serve the call.
 func (c *call) tier(w http.ResponseWriter, name string) (bool, error) {
 	m := c.table.tiers[name]
-	if m == nil || c.req.Surface != llm.ChatCompletions {
+	if m == nil || !c.asked.shape.generates {
 		return false, nil
 	}
 	asked := c.routes

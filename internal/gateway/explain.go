@@ -84,7 +84,7 @@ func (g *Gateway) Explain(ctx context.Context, workflow string, req *Request) (R
 	if c.row.Degraded != "" {
 		e.Moved = c.standing.Economy.Reason
 	}
-	for needs := c.asked.needs(req.Surface, req.Body); needs != 0; {
+	for needs := c.asked.needs(req.Body); needs != 0; {
 		name := needs.first()
 		e.Needs, needs = append(e.Needs, name), needs&^abilities[name]
 	}

@@ -14,12 +14,12 @@ import (
 // extractable reports whether an extractive answer could stand for the one that was asked for: plain text, once.
 func (c *call) extractable() bool {
 	return c.g.extractor != nil && c.req.Surface == llm.ChatCompletions && c.asked.choices == 1 && !c.local &&
-		c.asked.needs(c.req.Surface, c.req.Body)&^streaming == 0 && !mentions(c.req.Body, "json_object")
+		c.asked.needs(c.req.Body)&^streaming == 0 && !mentions(c.req.Body, "json_object")
 }
 
 // extract answers with sentences of the workflow's documents, within the caller's clearance.
 func (c *call) extract(w http.ResponseWriter, collections []string) (bool, error) {
-	question := lastQuestion(c.asked.content.of(c.req.Body))
+	question := lastQuestion(c.asked.content[0].of(c.req.Body))
 	if !c.extractable() || question == "" {
 		return false, nil
 	}

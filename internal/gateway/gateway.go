@@ -86,6 +86,7 @@ func New(c Config, p Parts) (*Gateway, error) {
 type Request struct {
 	Surface llm.Surface
 	Body    []byte
+	Header  http.Header // those of the caller's headers that go to a provider of the same API; nil for none
 	Tags    map[string]string
 	User    string
 	Session string

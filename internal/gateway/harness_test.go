@@ -17,6 +17,7 @@ import (
 	"airfield/internal/caller"
 	"airfield/internal/fault"
 	"airfield/internal/gateway"
+	"airfield/internal/gateway/neutral"
 	"airfield/internal/gateway/provider/openai"
 	"airfield/internal/llm"
 	"airfield/internal/secret"
@@ -164,7 +165,9 @@ type nothing struct{}
 func (nothing) Send(context.Context, *gateway.Attempt) (*gateway.Response, error) {
 	return nil, errors.New("not in this test")
 }
-func (nothing) Close() error { return nil }
+func (nothing) Takes(llm.Surface) bool   { return true }
+func (nothing) Dialect() neutral.Dialect { return nil }
+func (nothing) Close() error             { return nil }
 
 // serve is the least a door does.
 func (w *world) serve(rw http.ResponseWriter, r *http.Request) {

@@ -3,8 +3,6 @@ package gateway
 import (
 	"bytes"
 	"strconv"
-
-	"airfield/internal/llm"
 )
 
 // ability is what a request may need of a model.
@@ -39,27 +37,33 @@ func (a ability) first() string {
 	return ""
 }
 
-// marks are JSON strings that stand in a request only where it needs an ability: quoted in a text they would be escaped.
-var marks = []struct {
+// mark is a JSON string that stands in a request only where it needs an ability: quoted in a text it would be escaped.
+type mark struct {
 	text string
 	need ability
-}{
-	{"tools", tools}, {"functions", tools}, {"tool_calls", tools},
-	{"image_url", images}, {"input_image", images},
-	{"input_audio", audio}, {"audio", audio},
-	{"json_schema", jsonSchema},
 }
 
+var (
+	chatMarks = []mark{
+		{"tools", tools}, {"functions", tools}, {"tool_calls", tools},
+		{"image_url", images}, {"input_image", images},
+		{"input_audio", audio}, {"audio", audio},
+		{"json_schema", jsonSchema},
+	}
+	responseMarks = []mark{{"tools", tools}, {"function_call", tools}, {"input_image", images}, {"input_audio", audio}, {"json_schema", jsonSchema}}
+	messageMarks  = []mark{{"tools", tools}, {"tool_use", tools}, {"image", images}, {"json_schema", jsonSchema}}
+)
+
 // needs is what a request needs of a model. A text that consists of such a word alone may count as a need, too.
-func (q *asked) needs(surface llm.Surface, body []byte) (all ability) {
+func (q *asked) needs(body []byte) (all ability) {
 	if q.stream {
 		all |= streaming
 	}
-	if surface != llm.ChatCompletions {
+	if len(q.shape.marks) == 0 {
 		return all
 	}
 	body = spelled(body)
-	for _, m := range marks {
+	for _, m := range q.shape.marks {
 		if all&m.need == 0 && quoted(body, m.text) {
 			all |= m.need
 		}
@@ -122,4 +126,4 @@ func letter(b []byte) (byte, bool) {
 }
 
 // remote reports whether the request names something that its bytes do not hold: a picture at an address, a file.
-func remote(body []byte) bool { return mentions(body, "image_url", "file", "file_id", "file_url") }
+func (q *asked) remote(body []byte) bool { return mentions(body, q.shape.remote...) }

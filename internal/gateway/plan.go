@@ -93,7 +93,7 @@ func (c *call) rank(choose string, d *deployment) float64 {
 func (c *call) expected() llm.Usage {
 	if c.guess.Source == "" {
 		c.guess = llm.Usage{Input: c.asked.inputTokens(c.req.Body), Source: llm.Estimated}
-		if c.req.Surface == llm.ChatCompletions {
+		if c.asked.shape.generates {
 			each := int64(expectedOutput)
 			if c.asked.maxTokens > 0 {
 				each = min(c.asked.maxTokens, mostExpected)
@@ -106,8 +106,11 @@ func (c *call) expected() llm.Usage {
 
 // unfit says why a deployment cannot serve the call, whatever its state; empty where it can.
 func (c *call) unfit(d *deployment) string {
+	if reason := c.unspeakable(d); reason != "" {
+		return reason
+	}
 	if d.lacks != 0 {
-		if missing := d.lacks & c.asked.needs(c.req.Surface, c.req.Body); missing != 0 {
+		if missing := d.lacks & c.asked.needs(c.req.Body); missing != 0 {
 			return "it lacks " + missing.first() + ", which the request needs"
 		}
 	}

@@ -4,14 +4,21 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"net/http"
 	"time"
 
+	"airfield/internal/gateway/neutral"
 	"airfield/internal/llm"
 )
 
 // Provider is one kind of upstream, connected. It turns an attempt into one exchange and keeps nothing of it: which
 // deployment is tried, what is tried next, deadlines, prices and the log are the gateway's.
 type Provider interface {
+	// Takes reports whether a surface's requests go to the provider as they are.
+	Takes(llm.Surface) bool
+	// Dialect is what it speaks in place of the chat surfaces (chat completions, responses, messages) that it does not take;
+	// nil where it serves none of those.
+	Dialect() neutral.Dialect
 	// Send makes one exchange and returns when the answer's header is there, whatever its status. An error means that
 	// there is no answer; where the reason is known it is a fault (Upstream, Unavailable, Timeout). The exchange ends
 	// when ctx is done, also while the body is being read.
@@ -26,16 +33,18 @@ type Kind func(name string, c ProviderConfig, log *slog.Logger) (Provider, error
 // Attempt is what a provider is asked to send. Nothing in it may be changed, and nothing kept after the response's
 // body is closed.
 type Attempt struct {
-	Surface     llm.Surface // which API the body speaks
+	Surface     llm.Surface // which API the body speaks: one that the provider takes, or its dialect's own
 	Model       string      // the provider's name of the model; Body already says it
 	Stream      bool        // the caller wants server-sent events
 	Body        []byte      // the whole request as valid JSON in the shape of the surface
+	Header      http.Header // of the caller, as far as its surface lets headers through; nil for none
 	CallID      string
 	Traceparent string
 }
 
-// Response is a provider's answer in the shape of the attempt's surface: JSON, or server-sent events ended by [DONE].
-// An answer of status 400 and above is JSON of the form {"error":{"message":…,"type":…,"code":…}} where the provider has one.
+// Response is a provider's answer in the shape of the attempt's surface: JSON, or server-sent events. An answer of status
+// 400 and above is JSON as that surface writes errors, where the provider has one: {"error":{"message":…,"type":…}} in all
+// of them. A provider that is sent its dialect needs no Meter: what the answer used is read where it is translated.
 type Response struct {
 	Status      int
 	ContentType string
@@ -65,13 +74,13 @@ type Meter interface {
 }
 
 // Event is what a server-sent event is to the gateway.
-type Event int
+type Event = neutral.Class
 
 const (
-	Content   Event = iota // passed on
-	UsageOnly              // carries usage and nothing else; passed on only to a caller who asked for it
-	Failure                // the provider's own error in mid-stream; passed on, and the call is broken
-	Done                   // the end as the provider marks it
+	Content   = neutral.Content   // passed on
+	UsageOnly = neutral.UsageOnly // carries usage and nothing else; passed on only to a caller who asked for it
+	Failure   = neutral.Failure   // the provider's own error in mid-stream; passed on, and the call is broken
+	Done      = neutral.Done      // the end as the provider marks it; it may carry usage
 )
 
 // Reading is what a meter has read.

@@ -146,7 +146,7 @@ func (c *call) relayLarge(answer *Response, head []byte, w http.ResponseWriter) 
 	c.row.ResponseSize = size
 	answer.Meter.Body(held, true) // the tail of an answer may be anything: what is not found in it is estimated
 	read := answer.Meter.Reading()
-	if c.req.Surface == llm.ChatCompletions {
+	if c.asked.shape.generates {
 		read.Output = max(read.Output, c.madeOf(answer, size))
 	}
 	switch {

@@ -12,13 +12,14 @@ import (
 
 // asked is what the gateway reads of a request. Everything else in the body is the provider's business.
 type asked struct {
+	shape        *shape
 	model        string
 	modelAt      span // of the value, with its quotes
 	stream       bool
 	maxTokens    int64        // of output; 0 where the caller set no bound
-	caps         [2]outputCap // as max_tokens, as max_completion_tokens
+	caps         [2]outputCap // as the shape's caps
 	choices      int64        // answers asked for, at least 1
-	content      span         // what goes in: messages or input
+	content      [3]span      // what goes in, as the shape's content
 	options      span         // stream_options, where there are any
 	includeAt    span         // include_usage in them
 	includeUsage bool
@@ -47,19 +48,14 @@ const (
 	fieldMaxTokens
 	fieldMaxCompletion
 	fieldChoices
-	fieldContent
 	fieldUser
 	fieldService
-)
-
-const (
-	maxTokens           = "max_tokens"
-	maxCompletionTokens = "max_completion_tokens"
+	fieldContent // and the two bits above it
 )
 
 // decode reads a body in one pass over its bytes, which checks all of it.
 func decode(surface llm.Surface, body []byte) (asked, error) {
-	q := asked{choices: 1}
+	q := asked{shape: shapeOf(surface), choices: 1}
 	if !utf8.Valid(body) {
 		at := 0
 		for at < len(body) {
@@ -70,10 +66,6 @@ func decode(surface llm.Surface, body []byte) (asked, error) {
 			}
 		}
 		return q, fault.New(fault.Invalid, "invalid_utf8", "the request body is not UTF-8: byte %d", at)
-	}
-	contentKey := "messages"
-	if surface == llm.Embeddings {
-		contentKey = "input"
 	}
 	var seen int
 	m := scan.Object(body)
@@ -89,23 +81,17 @@ func decode(surface llm.Surface, body []byte) (asked, error) {
 			field = fieldStream
 			q.stream, err = boolean(key, m.Value)
 		case "stream_options":
-			field = fieldOptions
-			err = q.readOptions(at, m.Value)
-		case maxTokens, maxCompletionTokens:
-			which := &q.caps[0]
-			if field = fieldMaxTokens; key == maxCompletionTokens {
-				field, which = fieldMaxCompletion, &q.caps[1]
+			if q.shape.options {
+				field = fieldOptions
+				err = q.readOptions(at, m.Value)
 			}
-			which.key, which.value = span{m.KeyAt, m.KeyEnd}, at
-			which.n, err = count(key, m.Value)
-			q.maxTokens = max(q.maxTokens, which.n)
 		case "n":
-			field = fieldChoices
-			var n int64
-			n, err = count(key, m.Value)
-			q.choices = max(1, n)
-		case contentKey:
-			field, q.content = fieldContent, at
+			if q.shape.choices {
+				field = fieldChoices
+				var n int64
+				n, err = count(key, m.Value)
+				q.choices = max(1, n)
+			}
 		case "user":
 			field = fieldUser
 			q.user, _ = scan.Text(m.Value) // the provider minds what else it is
@@ -116,6 +102,8 @@ func decode(surface llm.Surface, body []byte) (asked, error) {
 			if scan.Kind(m.Value) != 'n' {
 				q.unbounded = key
 			}
+		default:
+			field, err = q.readShaped(key, &m)
 		}
 		if err != nil {
 			return q, err
@@ -136,10 +124,31 @@ func decode(surface llm.Surface, body []byte) (asked, error) {
 	if q.model == "" {
 		return q, fault.New(fault.Invalid, "model_missing", "the request names no model").At("model").Hinted("GET /v1/models lists them")
 	}
-	if surface == llm.Embeddings && q.stream {
-		return q, fault.New(fault.Invalid, "stream_unsupported", "embeddings do not stream").At("stream")
+	if q.stream && !q.shape.generates {
+		return q, fault.New(fault.Invalid, "stream_unsupported", "%s does not stream", surface).At("stream")
 	}
 	return q, nil
+}
+
+// readShaped reads a field whose name depends on the surface: what goes in, and the bounds of what comes out.
+func (q *asked) readShaped(key string, m *scan.Members) (field int, err error) {
+	at := span{m.Offset, m.Offset + len(m.Value)}
+	for i, name := range q.shape.content {
+		if key == name && name != "" {
+			q.content[i] = at
+			return fieldContent << i, nil
+		}
+	}
+	for i, name := range q.shape.caps {
+		if key == name && name != "" {
+			which := &q.caps[i]
+			which.key, which.value = span{m.KeyAt, m.KeyEnd}, at
+			which.n, err = count(key, m.Value)
+			q.maxTokens = max(q.maxTokens, which.n)
+			return fieldMaxTokens << i, err
+		}
+	}
+	return 0, nil
 }
 
 func (q *asked) readOptions(at span, value []byte) error {
@@ -203,15 +212,21 @@ const sampled = 64 << 10
 func (q *asked) inputTokens(body []byte) int64 {
 	var c token.Counter
 	var all, seen, texts int64
-	numbers := scan.Strings(q.content.of(body), func(raw []byte) {
-		all += int64(len(raw))
-		texts++
-		if room := sampled - seen; room > 0 {
-			part := raw[:min(int64(len(raw)), room)]
-			seen += int64(len(part))
-			c.Add(part)
+	var numbers int64
+	for _, content := range q.content {
+		if !content.found() {
+			continue
 		}
-	})
+		numbers += scan.Strings(content.of(body), func(raw []byte) {
+			all += int64(len(raw))
+			texts++
+			if room := sampled - seen; room > 0 {
+				part := raw[:min(int64(len(raw)), room)]
+				seen += int64(len(part))
+				c.Add(part)
+			}
+		})
+	}
 	tokens := c.Tokens()
 	if all > seen {
 		tokens = int64(float64(tokens) * float64(all) / float64(seen))

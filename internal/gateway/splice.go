@@ -5,21 +5,20 @@ import (
 	"strconv"
 
 	"airfield/internal/gateway/scan"
-	"airfield/internal/llm"
 )
 
 // upstreamBody is the body as it goes to a deployment: the model renamed, usage asked for on a chat stream, and the
 // output bounded where the caller's budget needs a bound and the caller set none. The caller's bytes are spliced, never
 // written anew, so that what the gateway does not know reaches the provider as it is.
-func (q *asked) upstreamBody(surface llm.Surface, body []byte, d *deployment, bound int64) []byte {
+func (q *asked) upstreamBody(body []byte, d *deployment, bound int64) []byte {
 	edits := make([]edit, 0, 4)
 	if q.model != d.upstream {
 		edits = append(edits, edit{q.modelAt, d.quoted})
 	}
-	if q.stream && surface == llm.ChatCompletions && !q.includeUsage && !d.omitUsage {
+	if q.stream && q.shape.options && !q.includeUsage && !d.omitUsage {
 		edits = append(edits, q.askForUsage(body))
 	}
-	if bound > 0 && surface == llm.ChatCompletions {
+	if bound > 0 && q.shape.generates {
 		edits = q.boundOutput(edits, d, bound)
 	}
 	if len(edits) == 0 {
@@ -64,12 +63,12 @@ func (q *asked) askForUsage(body []byte) edit {
 // else by ours. A bound in the other field is moved: the provider may not know that one. It stays where the provider
 // obeys max_completion_tokens, because who does knows max_tokens, too.
 func (q *asked) boundOutput(edits []edit, d *deployment, bound int64) []edit {
-	own, other := &q.caps[0], &q.caps[1]
-	if d.outputCap == maxCompletionTokens {
-		own, other = other, own
+	own, other, name := &q.caps[0], &q.caps[1], q.shape.caps[0]
+	if q.shape.caps[1] != "" && d.outputCap == maxCompletionTokens {
+		own, other, name = other, own, maxCompletionTokens
 	}
 	switch {
-	case own.n > 0 || other.n > 0 && d.outputCap == maxCompletionTokens:
+	case own.n > 0 || other.n > 0 && name == maxCompletionTokens:
 		return edits
 	case other.n > 0:
 		bound = other.n
@@ -79,9 +78,9 @@ func (q *asked) boundOutput(edits []edit, d *deployment, bound int64) []edit {
 	case own.value.found():
 		return append(edits, edit{own.value, n})
 	case other.value.found():
-		return append(edits, edit{other.key, `"` + d.outputCap + `"`}, edit{other.value, n})
+		return append(edits, edit{other.key, `"` + name + `"`}, edit{other.value, n})
 	}
-	return append(edits, q.add(`"`+d.outputCap+`":`+n))
+	return append(edits, q.add(`"`+name+`":`+n))
 }
 
 // add puts a member behind the model.

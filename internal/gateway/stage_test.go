@@ -16,6 +16,7 @@ import (
 	"airfield/internal/caller"
 	"airfield/internal/fault"
 	"airfield/internal/gateway"
+	"airfield/internal/gateway/neutral"
 	"airfield/internal/gateway/provider/openai"
 	"airfield/internal/limit"
 	"airfield/internal/llm"
@@ -94,7 +95,9 @@ func (s *stage) Send(ctx context.Context, a *gateway.Attempt) (*gateway.Response
 	return do(ctx, a)
 }
 
-func (s *stage) Close() error { return nil }
+func (*stage) Takes(llm.Surface) bool   { return true }
+func (*stage) Dialect() neutral.Dialect { return nil }
+func (s *stage) Close() error           { return nil }
 
 func (s *stage) set(upstream string, do act) {
 	s.mu.Lock()
@@ -240,7 +243,9 @@ func (s *script) Read(p []byte) (int, error) {
 	return 0, s.err
 }
 
-func (s *script) Close() error { return nil }
+func (*script) Takes(llm.Surface) bool   { return true }
+func (*script) Dialect() neutral.Dialect { return nil }
+func (s *script) Close() error           { return nil }
 
 var errReset = errors.New("connection reset by peer")
 

@@ -142,8 +142,7 @@ func (s *stream) broken(f *fault.Fault) {
 		b = append(b, "\n\n"...) // ends the event whose beginning was passed on
 	}
 	b = s.comment(b)
-	b = append(append(append(b, "data: "...), ErrorBody(f)...), "\n\n"...)
-	s.write(b)
+	s.write(s.asked.shape.torn(b, s.asked.shape.errs(f)))
 }
 
 // end settles the call with what the meter read.

@@ -184,7 +184,7 @@ func (t *table) find(surface llm.Surface, name string) (*model, error) {
 		}
 		return nil, unknownModel(name)
 	}
-	if surface != llm.ChatCompletions {
+	if !shapeOf(surface).generates {
 		return nil, fault.New(fault.Invalid, "tier_surface", "%s cannot be asked of a cost tier: vectors of different models do not go together", surface).At("model").Hinted("name a model")
 	}
 	if m := t.tiers[tier]; m != nil {

@@ -13,7 +13,16 @@ type Surface string
 
 const (
 	ChatCompletions Surface = "chat.completions"
+	Responses       Surface = "responses"
+	Messages        Surface = "messages"
+	CountTokens     Surface = "messages.count_tokens"
 	Embeddings      Surface = "embeddings"
+	Moderations     Surface = "moderations"
+	Images          Surface = "images.generations"
+	ImageEdits      Surface = "images.edits"
+	Speech          Surface = "audio.speech"
+	Transcriptions  Surface = "audio.transcriptions"
+	Translations    Surface = "audio.translations"
 )
 
 // Outcome is how a call or an attempt ended.

@@ -14,6 +14,7 @@ import (
 
 	"airfield/internal/fault"
 	"airfield/internal/gateway"
+	"airfield/internal/gateway/neutral"
 	"airfield/internal/llm"
 )
 
@@ -34,6 +35,12 @@ type Provider struct {
 func New(string, gateway.ProviderConfig, *slog.Logger) (gateway.Provider, error) {
 	return &Provider{embedder: NewEmbedder(), answerer: NewAnswerer()}, nil
 }
+
+// Takes reports whether there is a model for the surface.
+func (p *Provider) Takes(s llm.Surface) bool { return s == llm.ChatCompletions || s == llm.Embeddings }
+
+// Dialect is nil: it serves nothing else.
+func (p *Provider) Dialect() neutral.Dialect { return nil }
 
 // Close has nothing to give back.
 func (p *Provider) Close() error { return nil }

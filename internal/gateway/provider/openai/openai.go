@@ -6,17 +6,20 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"maps"
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
 	"airfield/internal/fault"
 	"airfield/internal/gateway"
+	"airfield/internal/gateway/neutral"
 	"airfield/internal/llm"
 )
 
@@ -57,7 +60,14 @@ func New(name string, c gateway.ProviderConfig, _ *slog.Logger) (gateway.Provide
 	request := func(path string) *http.Request {
 		return &http.Request{Method: http.MethodPost, URL: base.JoinPath(path), Host: base.Host, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1}
 	}
-	p.requests = map[llm.Surface]*http.Request{llm.ChatCompletions: request("chat/completions"), llm.Embeddings: request("embeddings")}
+	p.requests = map[llm.Surface]*http.Request{}
+	for _, surface := range served(c) {
+		path, ok := paths[surface]
+		if !ok {
+			return nil, fmt.Errorf("surfaces: %q is none of %v", surface, slices.Sorted(maps.Keys(paths)))
+		}
+		p.requests[surface] = request(path)
+	}
 	configured, secrets := c.Header()
 	maps.Copy(p.header, configured)
 	p.keys = secrets
@@ -77,6 +87,27 @@ func New(name string, c gateway.ProviderConfig, _ *slog.Logger) (gateway.Provide
 	}
 	return p, nil
 }
+
+// paths are where the surfaces are, below the base URL.
+var paths = map[llm.Surface]string{llm.ChatCompletions: "chat/completions", llm.Embeddings: "embeddings"}
+
+// served are the surfaces that an endpoint serves itself.
+func served(c gateway.ProviderConfig) []llm.Surface {
+	if len(c.Surfaces) == 0 {
+		return []llm.Surface{llm.ChatCompletions, llm.Embeddings}
+	}
+	var list []llm.Surface
+	for _, name := range c.Surfaces {
+		list = append(list, llm.Surface(name))
+	}
+	return list
+}
+
+// Takes reports whether the endpoint serves a surface itself.
+func (p *Provider) Takes(s llm.Surface) bool { return p.requests[s] != nil }
+
+// Dialect is nil: what the endpoint does not serve itself, it does not serve.
+func (p *Provider) Dialect() neutral.Dialect { return nil }
 
 // Close gives back idle connections.
 func (p *Provider) Close() error {
