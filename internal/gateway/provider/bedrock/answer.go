@@ -11,14 +11,15 @@ import (
 
 // ReadAnswer reads a whole answer.
 func (dialect) ReadAnswer(body []byte) (*neutral.Answer, error) {
-	var in answer
-	if err := json.Unmarshal(body, &in); err != nil {
+	var all whole
+	if err := json.Unmarshal(body, &all); err != nil {
 		return nil, err
 	}
+	in := &all.Answer
 	if in.Output.Message == nil {
 		return nil, errors.New("it has no message")
 	}
-	a := &neutral.Answer{Sequence: in.Additional.Sequence, Usage: in.Usage.read(), Service: in.Service.read()}
+	a := &neutral.Answer{ID: all.Head.ID, Model: all.Head.Model, Sequence: in.Additional.Sequence, Usage: in.Usage.read(), Service: in.Service.read()}
 	var ok bool
 	if a.Stop, ok = stopOf(in.StopReason); !ok {
 		return nil, fmt.Errorf("what the model said makes no sense (%s)", clip(in.StopReason))

@@ -5,6 +5,7 @@ package bedrock
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -96,10 +97,31 @@ func (p *Provider) converse(ctx context.Context, a *gateway.Attempt) (*gateway.R
 		r.Body.Close()
 		return nil, fault.New(fault.Upstream, "upstream_answer", "provider %s answered with %q where %s was asked for", p.name, r.ContentType, accept)
 	}
-	if a.Stream {
-		r.Stream, r.ContentType, r.Size, r.Body = true, "text/event-stream", -1, newFrames(r.Body)
+	// Bedrock says neither its own id of the answer nor which model made it where the dialect could read them.
+	about, err := json.Marshal(&head{r.RequestID, a.Model})
+	if err != nil {
+		r.Body.Close()
+		return nil, err
 	}
+	r.Size = -1
+	if a.Stream {
+		r.Stream, r.ContentType, r.Body = true, "text/event-stream", newFrames(r.Body, about)
+		return r, nil
+	}
+	r.Body = &around{io.MultiReader(strings.NewReader(`{"head":`+string(about)+`,"answer":`), r.Body, strings.NewReader("}")), r.Body}
 	return r, nil
+}
+
+// head is what goes before an answer.
+type head struct {
+	ID    string `json:"id"`
+	Model string `json:"model"`
+}
+
+// around is a body with something before and behind it.
+type around struct {
+	io.Reader
+	io.Closer
 }
 
 // invoke asks an operation of the attempt's model.
@@ -133,7 +155,11 @@ func refused(r *gateway.Response, header http.Header) (*gateway.Response, http.H
 	if err != nil && len(body) == 0 {
 		return nil, nil, fault.New(fault.Upstream, "upstream_broken", "the refusal ended early: %w", err)
 	}
-	x, body := typed(header.Get("X-Amzn-Errortype"), body)
+	kind := []byte(header.Get("X-Amzn-Errortype"))
+	if r.Clean != nil {
+		kind = r.Clean(kind)
+	}
+	x, body := typed(string(kind), body)
 	switch {
 	case x.ourKey():
 		r.Status = http.StatusUnauthorized

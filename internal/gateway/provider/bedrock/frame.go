@@ -17,20 +17,21 @@ const (
 	maxFrame  = 768 << 10 // bytes of a frame: as an event it stays below what the gateway looks into
 )
 
-// frames turns an AWS event stream into server-sent events, each with one JSON object: under the event's type, its payload;
-// exceptions under "exception". Checksums are checked by the decoder.
+// frames turns an AWS event stream into server-sent events, each with one JSON object: first the head, and then for each
+// frame, under the event's type, its payload; exceptions under "exception". Checksums are checked by the decoder.
 // https://docs.aws.amazon.com/AmazonS3/latest/API/RESTSelectObjectAppendix.html has the frames.
 type frames struct {
 	body    io.ReadCloser
 	src     *bufio.Reader
 	decoder *eventstream.Decoder
+	head    []byte // nil once it is written
 	payload []byte
 	out     bytes.Buffer
 	err     error
 }
 
-func newFrames(body io.ReadCloser) *frames {
-	return &frames{body: body, src: bufio.NewReaderSize(body, 8<<10), decoder: eventstream.NewDecoder(), payload: make([]byte, 0, 4<<10)}
+func newFrames(body io.ReadCloser, head []byte) *frames {
+	return &frames{body: body, head: head, src: bufio.NewReaderSize(body, 8<<10), decoder: eventstream.NewDecoder(), payload: make([]byte, 0, 4<<10)}
 }
 
 func (f *frames) Close() error { return f.body.Close() }
@@ -92,8 +93,8 @@ func (f *frames) write(m eventstream.Message) error {
 	payload := m.Payload
 	switch kind := header(":message-type"); kind {
 	case "event":
-		if name = header(":event-type"); name == "exception" {
-			name = ""
+		if name = header(":event-type"); name == "exception" || name == "head" {
+			name = "" // these are ours
 		}
 	case "exception", "error":
 		name = "exception"
@@ -113,6 +114,10 @@ func (f *frames) write(m eventstream.Message) error {
 	key, err := json.Marshal(name)
 	if err != nil {
 		return err
+	}
+	if f.head != nil {
+		fmt.Fprintf(&f.out, "data: {\"head\":%s}\n\n", f.head)
+		f.head = nil
 	}
 	f.out.WriteString("data: {")
 	f.out.Write(key)

@@ -137,6 +137,12 @@ type serviceTier struct {
 	Type string `json:"type"`
 }
 
+// whole is an answer as the provider gives it to the dialect.
+type whole struct {
+	Head   head   `json:"head"`
+	Answer answer `json:"answer"`
+}
+
 type answer struct {
 	Output struct {
 		Message *message `json:"message"`

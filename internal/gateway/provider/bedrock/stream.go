@@ -10,8 +10,8 @@ import (
 
 // event is one event of ConverseStream as frames.go writes it: under its type, its payload.
 type event struct {
-	MessageStart *struct{} `json:"messageStart"`
-	BlockStart   *struct {
+	Head       *head `json:"head"` // before all others
+	BlockStart *struct {
 		Index int `json:"contentBlockIndex"`
 		Start struct {
 			ToolUse *toolUse `json:"toolUse"`
@@ -78,8 +78,11 @@ func (r *reader) Read(data []byte, emit func(*neutral.Event)) error {
 		return err
 	}
 	if !r.begun && e.Exception == nil {
+		if e.Head == nil {
+			return errors.New("an event came before the first")
+		}
 		r.begun = true
-		emit(&neutral.Event{Kind: neutral.Begin})
+		emit(&neutral.Event{Kind: neutral.Begin, Answer: neutral.Answer{ID: e.Head.ID, Model: e.Head.Model}})
 	}
 	switch {
 	case e.Exception != nil:
