@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"slices"
 	"strings"
@@ -17,6 +18,7 @@ import (
 	"airfield/internal/db"
 	"airfield/internal/fault"
 	"airfield/internal/gateway"
+	"airfield/internal/gateway/provider/bedrock"
 	"airfield/internal/redis"
 	"airfield/internal/secret"
 )
@@ -135,6 +137,9 @@ func reachProvider(ctx context.Context, c gateway.ProviderConfig) (string, error
 	}
 	ctx, cancel := context.WithTimeout(ctx, reachTime)
 	defer cancel()
+	if c.Kind == gateway.Bedrock {
+		return reachBedrock(ctx, c)
+	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.BaseURL+"/models", nil)
 	if err != nil {
 		return "", err
@@ -153,4 +158,25 @@ func reachProvider(ctx context.Context, c gateway.ProviderConfig) (string, error
 		return "", fault.New(fault.Unavailable, "provider_failing", "%s answers with status %d", c.BaseURL, res.StatusCode)
 	}
 	return fmt.Sprintf("%s answers with status %d", c.BaseURL, res.StatusCode), nil
+}
+
+// reachBedrock finds who will sign, and connects: to ask for anything costs money or needs a permission of its own.
+func reachBedrock(ctx context.Context, c gateway.ProviderConfig) (string, error) {
+	address, who, err := bedrock.Identify(ctx, c)
+	if err != nil {
+		return "", err
+	}
+	u, err := url.Parse(address)
+	if err != nil {
+		return "", err
+	}
+	port := u.Port()
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
+	}
+	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", net.JoinHostPort(u.Hostname(), port))
+	if err != nil {
+		return "", fault.New(fault.Unavailable, "provider_away", "%s does not answer: %w", address, err)
+	}
+	return address + " answers; requests are sent with " + who, conn.Close()
 }
