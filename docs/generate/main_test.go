@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"airfield/internal/api/mcp"
 	"airfield/internal/api/openai"
 	"airfield/internal/config"
 )
@@ -85,6 +86,11 @@ func TestPagesSayNothingOfThisMachineAndHoldEveryRoute(t *testing.T) {
 	for _, r := range openai.Routes() {
 		if !strings.Contains(all["api.md"], "`"+r.Method+" "+strings.ReplaceAll(r.Path, "...}", "}")+"`") {
 			t.Errorf("api.md lacks %s %s", r.Method, r.Path)
+		}
+	}
+	for _, tool := range mcp.Tools() {
+		if !strings.Contains(all["api.md"], "`"+tool.Name+"`") {
+			t.Errorf("api.md lacks the tool %s", tool.Name)
 		}
 	}
 	for page, want := range map[string]string{

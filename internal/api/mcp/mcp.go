@@ -43,8 +43,9 @@ const instructions = "Searches the documents of this organisation that your key 
 
 // Handler returns the door. No session is kept: each request stands for itself, so that any of several processes behind
 // a load balancer can answer it.
-func (d *Door) Handler() http.Handler {
-	server := d.server()
+func (d *Door) Handler() http.Handler { return d.handler(d.server()) }
+
+func (d *Door) handler(server *sdk.Server) http.Handler {
 	serve := sdk.NewStreamableHTTPHandler(func(*http.Request) *sdk.Server { return server }, &sdk.StreamableHTTPOptions{
 		Stateless: true, JSONResponse: true, MaxRequestBodyBytes: maxMessage, PropagateRequestCancellation: true,
 		DisableLocalhostProtection: true, // foreign, below, does the same for browsers and lets proxies on this machine through
