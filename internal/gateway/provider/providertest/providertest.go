@@ -38,7 +38,8 @@ type Options struct {
 	Encode     func(events []byte) ([]byte, error)
 }
 
-const key = "sk-provider-secret-of-the-suite"
+// Key is the api_key that providers get whose options have none.
+const Key = "sk-provider-secret-of-the-suite"
 
 // bench is one provider under test.
 type bench struct {
@@ -58,7 +59,7 @@ func Run(t *testing.T, kind gateway.Kind, o Options) {
 	b.config.BaseURL = b.upstream.URL + o.Base
 	b.config.Timeouts = gateway.Timeouts{Connect: 10 * time.Second, FirstByte: 20 * time.Second, BetweenChunks: 20 * time.Second, Total: time.Minute}
 	if b.config.APIKey.Empty() && len(b.config.SecretHeaders) == 0 && len(b.Secrets) == 0 {
-		b.config.APIKey = secret.New(key)
+		b.config.APIKey = secret.New(Key)
 	}
 	for _, v := range append([]secret.Value{b.config.APIKey}, secretHeaders(b.config)...) {
 		if !v.Empty() {
