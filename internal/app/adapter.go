@@ -9,6 +9,7 @@ import (
 	"airfield/internal/config"
 	"airfield/internal/cost"
 	"airfield/internal/gateway"
+	"airfield/internal/gateway/provider/bedrock"
 	"airfield/internal/gateway/provider/builtin"
 	"airfield/internal/gateway/provider/openai"
 	"airfield/internal/ingest"
@@ -19,6 +20,7 @@ import (
 // providers is the list of what the gateway can speak to.
 var providers = map[string]gateway.Kind{
 	"openai":        openai.New,
+	gateway.Bedrock: bedrock.New,
 	gateway.Builtin: builtin.New,
 }
 
