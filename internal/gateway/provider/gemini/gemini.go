@@ -4,6 +4,7 @@ package gemini
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"io"
 	"log/slog"
@@ -36,10 +37,8 @@ type Provider struct {
 
 // New connects to nothing yet; it is a gateway.Kind.
 func New(name string, c gateway.ProviderConfig, _ *slog.Logger) (gateway.Provider, error) {
-	if c.BaseURL == "" {
-		c.BaseURL = DefaultURL
-	}
-	p := &Provider{name: name, dialect: &dialect{vertex: strings.Contains(c.BaseURL, "/projects/")}}
+	c.BaseURL = cmp.Or(c.BaseURL, DefaultURL)
+	p := &Provider{name: name, dialect: &dialect{vertex: onVertex(c)}}
 	var err error
 	if p.key, err = newKey(c, p.dialect.vertex); err != nil {
 		return nil, err
@@ -50,6 +49,25 @@ func New(name string, c gateway.ProviderConfig, _ *slog.Logger) (gateway.Provide
 		return nil, err
 	}
 	return p, nil
+}
+
+// onVertex reports whether a provider is Vertex AI: a project and a location stand in its address,
+// https://LOCATION-aiplatform.googleapis.com/v1/projects/PROJECT/locations/LOCATION/publishers/google.
+func onVertex(c gateway.ProviderConfig) bool { return strings.Contains(c.BaseURL, "/projects/") }
+
+// Models is where the Gemini API lists its models, and what they are asked for with; empty for Vertex AI, which has no such
+// list.
+func Models(c gateway.ProviderConfig) (address string, header http.Header) {
+	k, err := newKey(c, onVertex(c))
+	if err != nil || k.account != nil || onVertex(c) {
+		return "", nil
+	}
+	c.APIKey = secret.Value{}
+	header, _ = c.Header()
+	if k.name != "" {
+		header.Set(k.name, k.value)
+	}
+	return strings.TrimRight(cmp.Or(c.BaseURL, DefaultURL), "/") + "/models", header
 }
 
 // Takes reports whether a surface is served: embeddings, which are asked for in Google's words.
