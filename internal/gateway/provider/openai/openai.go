@@ -13,6 +13,7 @@ import (
 	"airfield/internal/fault"
 	"airfield/internal/gateway"
 	"airfield/internal/gateway/neutral"
+	"airfield/internal/gateway/neutral/chat"
 	"airfield/internal/gateway/provider/wire"
 	"airfield/internal/llm"
 )
@@ -22,6 +23,7 @@ type Provider struct {
 	name     string
 	wire     *wire.Client
 	requests map[llm.Surface]*http.Request // what all of a surface have in common
+	dialect  neutral.Dialect
 }
 
 // New connects to nothing yet; it is a gateway.Kind.
@@ -38,6 +40,9 @@ func New(name string, c gateway.ProviderConfig, _ *slog.Logger) (gateway.Provide
 			return nil, fmt.Errorf("surfaces: %q is none of %v", surface, slices.Sorted(maps.Keys(paths)))
 		}
 		p.requests[surface] = client.Post(path)
+	}
+	if p.Takes(llm.ChatCompletions) {
+		p.dialect = chat.Dialect{Cap: c.OutputCap, OmitUsage: c.OmitStreamUsage}
 	}
 	return p, nil
 }
@@ -60,8 +65,8 @@ func served(c gateway.ProviderConfig) []llm.Surface {
 // Takes reports whether the endpoint serves a surface itself.
 func (p *Provider) Takes(s llm.Surface) bool { return p.requests[s] != nil }
 
-// Dialect is nil: what the endpoint does not serve itself, it does not serve.
-func (p *Provider) Dialect() neutral.Dialect { return nil }
+// Dialect is chat completions, where the endpoint serves those.
+func (p *Provider) Dialect() neutral.Dialect { return p.dialect }
 
 // Close gives back idle connections.
 func (p *Provider) Close() error { return p.wire.Close() }
