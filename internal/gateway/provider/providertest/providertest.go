@@ -26,6 +26,7 @@ type Options struct {
 	Headers map[string]string        // that must arrive with every request
 	Surface llm.Surface              // of the recordings; the dialect's own where it is left out
 	Lacks   map[string]string        // cases that are not recorded, and why
+	Again   bool                     // another run cuts the same recordings at every byte: this one does so at a few
 
 	ThoughtsInOutput bool // the provider does not say how many tokens of the output were thoughts
 	ThoughtsUntold   bool // nor what was thought
@@ -136,6 +137,14 @@ func (b *bench) recordings(t *testing.T) map[string]*recording {
 		}
 	}
 	return all
+}
+
+// step is how far the bytes are from one another at which streams are cut.
+func (b *bench) step() int {
+	if b.Again {
+		return 41
+	}
+	return 1
 }
 
 func (b *bench) streamType() string {
