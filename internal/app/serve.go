@@ -19,6 +19,7 @@ import (
 
 	"airfield/internal/api"
 	"airfield/internal/api/admin"
+	"airfield/internal/api/mcp"
 	"airfield/internal/api/openai"
 	"airfield/internal/api/page"
 	"airfield/internal/caller"
@@ -145,6 +146,8 @@ func (s *server) handler(auth api.Authenticate) http.Handler {
 	if s.options.does("gateway") {
 		door := &openai.Door{Gateway: p.gateway, Ingest: p.ingest, Retrieve: p.retrieve, MaxRequest: c.Server.MaxRequestBytes, MaxUpload: c.Server.MaxUploadBytes, Authentication: auth, Log: s.log}
 		mux.Handle("/v1/", door.Handler())
+		assistants := &mcp.Door{Ingest: p.ingest, Retrieve: p.retrieve, Version: s.options.Version, Authentication: auth, Log: s.log}
+		mux.Handle("/mcp", assistants.Handler())
 	}
 	if s.options.does("api") {
 		door := &admin.Door{Keys: p.keys, Audit: p.audit, Ingest: p.ingest, Calls: p.store, Costs: p.ledger, Budgets: p.budgets, Prices: &pricing{parts: p}, Gateway: p.gateway, Notify: p.notify, System: s, MaxUpload: c.Server.MaxUploadBytes, Version: s.options.Version, Authentication: auth, Log: s.log}
