@@ -34,7 +34,7 @@ func (c Config) checkProviders(refuse, warn func(string, ...any)) {
 		p := c.Providers[name]
 		where := "providers." + name
 		if p.Kind == "" {
-			refuse("%s.kind is missing: openai for every OpenAI-compatible endpoint, bedrock, or builtin", where)
+			refuse("%s.kind is missing: openai for every OpenAI-compatible endpoint, azure, gemini, bedrock, or builtin", where)
 		}
 		if t := p.Timeouts; t.Connect < 0 || t.FirstByte < 0 || t.BetweenChunks < 0 || t.Total < 0 {
 			refuse("%s.timeouts must not be negative", where)
@@ -46,9 +46,10 @@ func (c Config) checkProviders(refuse, warn func(string, ...any)) {
 			continue
 		}
 		p.checkAWS(where, refuse, warn)
+		p.checkAzure(where, refuse)
 		u, err := url.Parse(p.BaseURL)
 		switch {
-		case p.Kind == Bedrock && p.BaseURL == "":
+		case p.BaseURL == "" && (p.Kind == Bedrock || p.Kind == Gemini):
 		case err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https"):
 			refuse("%s.base_url %q is not an http or https address, such as https://api.openai.com/v1", where, p.BaseURL)
 		case u.User != nil || u.RawQuery != "" || u.Fragment != "":
@@ -92,6 +93,25 @@ func (p ProviderConfig) checkAWS(where string, refuse, warn func(string, ...any)
 		}
 	}
 }
+
+// checkAzure refuses an address that would be asked in the way of the other of Azure's two.
+func (p ProviderConfig) checkAzure(where string, refuse func(string, ...any)) {
+	v1 := strings.HasSuffix(strings.TrimRight(p.BaseURL, "/"), "/v1")
+	switch {
+	case p.Kind != Azure:
+		if p.APIVersion != "" {
+			refuse("%s: api_version is for the kind azure", where)
+		}
+	case p.APIVersion != "" && !versionName.MatchString(p.APIVersion):
+		refuse("%s.api_version %q is not a version of Azure's API, such as 2024-10-21", where, p.APIVersion)
+	case p.APIVersion == "" && p.BaseURL != "" && !v1:
+		refuse("%s: base_url ends with /openai/v1, or else api_version says which version of the API is asked", where)
+	case p.APIVersion != "" && v1 && p.APIVersion != "preview" && p.APIVersion != "latest":
+		refuse("%s: leave api_version out, or /v1 at the end of base_url", where)
+	}
+}
+
+var versionName = regexp.MustCompile(`^([0-9]{4}-[0-9]{2}-[0-9]{2}(-preview)?|preview|latest)$`)
 
 var regionName = regexp.MustCompile(`^[a-z]{2}(-[a-z]+)+-[0-9]{1,2}$`)
 

@@ -2,6 +2,7 @@ package providertest
 
 import (
 	"bytes"
+	"cmp"
 	"log/slog"
 	"net/http/httptest"
 	"slices"
@@ -18,11 +19,10 @@ import (
 // passed asks through a whole gateway in the provider's own words: what is recorded must arrive as it is, and come back
 // as it is, and be metered.
 func (b *bench) passed(t *testing.T, recorded map[string]*recording) {
-	g, rows := b.gateway(t)
-	ask := func(surface llm.Surface, body []byte) (*httptest.ResponseRecorder, llm.Call, error) {
+	ask := func(t *testing.T, g *gateway.Gateway, rows *rows, body []byte) (*httptest.ResponseRecorder, llm.Call, error) {
 		w := httptest.NewRecorder()
 		ctx := caller.With(within(t), &caller.Caller{KeyID: "key_1", Workflow: "support", Environment: "dev"})
-		err := g.Do(ctx, &gateway.Request{Surface: surface, Body: body}, w)
+		err := g.Do(ctx, &gateway.Request{Surface: b.Surface, Body: body}, w)
 		return w, rows.last(t), err
 	}
 	finish := map[string]string{}
@@ -32,9 +32,10 @@ func (b *bench) passed(t *testing.T, recorded map[string]*recording) {
 			continue
 		}
 		t.Run(c.Name, func(t *testing.T) {
+			g, rows := b.gateway(t)
 			body := b.body(t, r)
 			b.upstream.will(b.gives(r, body, -1))
-			w, row, err := ask(b.Surface, r.request)
+			w, row, err := ask(t, g, rows, r.request)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -68,12 +69,12 @@ func (b *bench) passed(t *testing.T, recorded map[string]*recording) {
 				return
 			}
 			b.upstream.will(b.dribbles(r, body))
-			if _, row, err := ask(b.Surface, r.request); err != nil || row.Outcome != llm.OK || row.Usage != b.usage(&c) {
+			if _, row, err := ask(t, g, rows, r.request); err != nil || row.Outcome != llm.OK || row.Usage != b.usage(&c) {
 				t.Errorf("byte by byte: outcome %s, used %+v, %v", row.Outcome, row.Usage, err)
 			}
-			for n := range body {
+			for n := 0; n < len(body); n += b.step() {
 				b.upstream.will(b.gives(r, body, n))
-				_, row, _ := ask(b.Surface, r.request)
+				_, row, _ := ask(t, g, rows, r.request)
 				if row.Outcome == llm.OK && row.Finish != finish[c.Name] {
 					t.Fatalf("cut after %d of %d bytes it ends cleanly, with %q", n, len(body), row.Finish)
 				}
@@ -85,10 +86,11 @@ func (b *bench) passed(t *testing.T, recorded map[string]*recording) {
 	}
 	t.Run("an answer that is none", func(t *testing.T) {
 		plain := recorded["plain"]
+		g, rows := b.gateway(t)
 		for _, text := range []string{"", "null", "[]", "{}", "<html>busy</html>", `{"a":`} {
 			none := *plain
 			b.upstream.will(b.gives(&none, []byte(text), -1))
-			w, row, err := ask(b.Surface, plain.request)
+			w, row, err := ask(t, g, rows, plain.request)
 			if err == nil || fault.As(err).Kind != fault.Upstream || row.Outcome != llm.Failed || w.Body.Len() > 0 {
 				t.Errorf("%q: %v, outcome %s", text, err, row.Outcome)
 			}
@@ -115,7 +117,7 @@ func (b *bench) gateway(t *testing.T) (*gateway.Gateway, *rows) {
 	routing.Breaker.Failures = 1 << 30
 	r := &rows{}
 	c := b.config
-	c.Kind = "up"
+	c.Kind = cmp.Or(c.Kind, "up")
 	same := func(string, gateway.ProviderConfig, *slog.Logger) (gateway.Provider, error) { return b.provider, nil }
 	g, err := gateway.New(gateway.Config{
 		Routing:   routing,

@@ -26,6 +26,7 @@ type Options struct {
 	Headers map[string]string        // that must arrive with every request
 	Surface llm.Surface              // of the recordings; the dialect's own where it is left out
 	Lacks   map[string]string        // cases that are not recorded, and why
+	Again   bool                     // another run cuts the same recordings at every byte: this one does so at a few
 
 	ThoughtsInOutput bool // the provider does not say how many tokens of the output were thoughts
 	ThoughtsUntold   bool // nor what was thought
@@ -38,7 +39,8 @@ type Options struct {
 	Encode     func(events []byte) ([]byte, error)
 }
 
-const key = "sk-provider-secret-of-the-suite"
+// Key is the api_key that providers get whose options have none.
+const Key = "sk-provider-secret-of-the-suite"
 
 // bench is one provider under test.
 type bench struct {
@@ -58,7 +60,7 @@ func Run(t *testing.T, kind gateway.Kind, o Options) {
 	b.config.BaseURL = b.upstream.URL + o.Base
 	b.config.Timeouts = gateway.Timeouts{Connect: 10 * time.Second, FirstByte: 20 * time.Second, BetweenChunks: 20 * time.Second, Total: time.Minute}
 	if b.config.APIKey.Empty() && len(b.config.SecretHeaders) == 0 && len(b.Secrets) == 0 {
-		b.config.APIKey = secret.New(key)
+		b.config.APIKey = secret.New(Key)
 	}
 	for _, v := range append([]secret.Value{b.config.APIKey}, secretHeaders(b.config)...) {
 		if !v.Empty() {
@@ -135,6 +137,14 @@ func (b *bench) recordings(t *testing.T) map[string]*recording {
 		}
 	}
 	return all
+}
+
+// step is how far the bytes are from one another at which streams are cut.
+func (b *bench) step() int {
+	if b.Again {
+		return 41
+	}
+	return 1
 }
 
 func (b *bench) streamType() string {

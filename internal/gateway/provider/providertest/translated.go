@@ -144,7 +144,7 @@ func joined(parts []neutral.Part) (out []neutral.Part) {
 // usage must then not take another figure for it.
 func (b *bench) cut(t *testing.T, c *Case, r *recording, body []byte) {
 	t.Helper()
-	for n := range body {
+	for n := 0; n < len(body); n += b.step() {
 		b.upstream.will(b.gives(r, body, n))
 		h := b.ask(t.Context(), c.Request)
 		if h.torn != nil {
