@@ -140,9 +140,6 @@ func TestWhatConverseHasNoWordForIsNamed(t *testing.T) {
 			q.Messages, q.Tools, q.Choice.Mode = append(q.Messages, call), []neutral.Tool{{Name: "f"}}, "none"
 		},
 		"one tool at a time": func(q *neutral.Request) { q.Tools, q.Parallel = []neutral.Tool{{Name: "f"}}, ptr(false) },
-		"JSON object": func(q *neutral.Request) {
-			q.Messages = append(q.Messages, neutral.Message{Role: neutral.Assistant, Parts: []neutral.Part{{Kind: neutral.ToolCall, ID: "1", Name: "f", Text: "[1]"}}})
-		},
 	} {
 		if got := (dialect{}).Check(ask(change)); !strings.Contains(got, want) {
 			t.Errorf("%q is not in %q", want, got)
