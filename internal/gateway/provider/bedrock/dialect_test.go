@@ -90,11 +90,11 @@ func TestHowHardToThinkIsSaidAsTheModelsMakerWantsIt(t *testing.T) {
 		q    *neutral.Request
 		want string // of additionalModelRequestFields and outputConfig
 	}{
-		"older Claude in tokens":        {think("anthropic.claude-3-7-sonnet-20250219-v1:0", same), `{"thinking":{"budget_tokens":8192,"type":"enabled"}} null`},
-		"within the output":             {think(sonnetID, func(q *neutral.Request) { q.MaxOutput = 4096 }), `{"thinking":{"budget_tokens":2048,"type":"enabled"}} null`},
+		"older Claude in tokens":        {think("anthropic.claude-3-7-sonnet-20250219-v1:0", same), `{"thinking":{"type":"enabled","budget_tokens":8192}} null`},
+		"within the output":             {think(sonnetID, func(q *neutral.Request) { q.MaxOutput = 4096 }), `{"thinking":{"type":"enabled","budget_tokens":3072}} null`},
 		"not at all without room":       {think(sonnetID, func(q *neutral.Request) { q.MaxOutput = 500 }), `null null`},
-		"as many as the caller says":    {think(sonnetID, func(q *neutral.Request) { q.Effort, q.Thinking = "", 3000 }), `{"thinking":{"budget_tokens":3000,"type":"enabled"}} null`},
-		"newer Claude by effort":        {think("global.anthropic.claude-opus-4-6-v1", func(q *neutral.Request) { q.Summary = true }), `{"thinking":{"display":"summarized","type":"adaptive"}} {"effort":"medium"}`},
+		"as many as the caller says":    {think(sonnetID, func(q *neutral.Request) { q.Effort, q.Thinking = "", 3000 }), `{"thinking":{"type":"enabled","budget_tokens":3000}} null`},
+		"newer Claude by effort":        {think("global.anthropic.claude-opus-4-6-v1", func(q *neutral.Request) { q.Summary = true }), `{"thinking":{"type":"adaptive","display":"summarized"}} {"effort":"medium"}`},
 		"newer Claude, told in tokens":  {think("anthropic.claude-sonnet-5", func(q *neutral.Request) { q.Effort, q.Thinking = "", 3000 }), `{"thinking":{"type":"adaptive"}} {"effort":"medium"}`},
 		"Nova":                          {think("us.amazon.nova-2-lite-v1:0", func(q *neutral.Request) { q.Effort = "xhigh" }), `{"reasoningConfig":{"maxReasoningEffort":"high","type":"enabled"}} null`},
 		"gpt-oss":                       {think("openai.gpt-oss-120b-1:0", func(q *neutral.Request) { q.Effort = "minimal" }), `{"reasoning_effort":"low"} null`},
