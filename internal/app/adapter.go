@@ -9,6 +9,7 @@ import (
 	"airfield/internal/config"
 	"airfield/internal/cost"
 	"airfield/internal/gateway"
+	"airfield/internal/gateway/provider/anthropic"
 	"airfield/internal/gateway/provider/builtin"
 	"airfield/internal/gateway/provider/openai"
 	"airfield/internal/ingest"
@@ -18,6 +19,7 @@ import (
 
 // providers is the list of what the gateway can speak to.
 var providers = map[string]gateway.Kind{
+	"anthropic":     anthropic.New,
 	"openai":        openai.New,
 	gateway.Builtin: builtin.New,
 }
