@@ -65,7 +65,7 @@ func (r *reader) Read(data []byte, emit func(*neutral.Event)) error {
 		emit(&neutral.Event{Kind: neutral.Failed, Err: e})
 		return nil
 	}
-	if !r.begun {
+	if !r.begun && (c.ID != "" || len(c.Choices) > 0) { // Azure first tells what its filter says of the prompt, of no answer
 		r.begun, r.id = true, c.ID
 		begin := neutral.Answer{ID: c.ID, Model: c.Model}
 		if c.Created > 0 {
