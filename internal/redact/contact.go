@@ -1,9 +1,16 @@
 package redact
 
-import "bytes"
+import (
+	"bytes"
+	"slices"
+)
 
 // fileEndings look like the last part of a host and are none: picture@2x.png.
-var fileEndings = map[string]bool{"png": true, "jpg": true, "jpeg": true, "gif": true, "svg": true, "webp": true, "css": true, "js": true, "ts": true, "json": true, "yaml": true, "yml": true, "html": true, "txt": true}
+var fileEndings = [][]byte{[]byte("png"), []byte("jpg"), []byte("jpeg"), []byte("gif"), []byte("svg"), []byte("webp"), []byte("css"), []byte("js"), []byte("ts"), []byte("json"), []byte("yaml"), []byte("yml"), []byte("html"), []byte("txt")}
+
+func fileEnding(label []byte) bool {
+	return slices.ContainsFunc(fileEndings, func(e []byte) bool { return bytes.EqualFold(e, label) })
+}
 
 // email finds an address by the @ at i.
 func (f *finder) email(i int) {
@@ -52,7 +59,7 @@ func (f *finder) host(i int) int {
 
 // top reports whether a label can be the last one of a host.
 func top(label []byte) bool {
-	if len(label) < 2 || len(label) > 24 || fileEndings[string(bytes.ToLower(label))] {
+	if len(label) < 2 || len(label) > 24 || fileEnding(label) {
 		return false
 	}
 	if bytes.HasPrefix(label, []byte("xn--")) {
@@ -69,7 +76,7 @@ func top(label []byte) bool {
 // phone finds a telephone number in its international form by the + at i.
 func (f *finder) phone(i int) {
 	b := f.b
-	if i > 0 && (alnum(b[i-1]) || b[i-1] == '+' || b[i-1] == '_') || i+9 > len(b) || b[i+1] < '1' || b[i+1] > '9' {
+	if i > f.done && (alnum(b[i-1]) || b[i-1] == '+' || b[i-1] == '_') || i+9 > len(b) || b[i+1] < '1' || b[i+1] > '9' {
 		return
 	}
 	var digits [15]byte

@@ -98,13 +98,19 @@ func (f *finder) find() {
 		case assign:
 			f.assigned(i)
 		case upperA:
-			f.cloudKey(i)
+			if i+1 < len(b) && (b[i+1] == 'K' || b[i+1] == 'S' || b[i+1] == 'I') {
+				f.cloudKey(i)
+			}
 		case upperJ:
 			f.token(i)
 		case lettB:
-			f.bearer(i)
+			if i+1 < len(b) && b[i+1]|' ' == 'e' {
+				f.bearer(i)
+			}
 		case lettS:
-			f.mailKey(i)
+			if i+1 < len(b) && b[i+1] == 'G' {
+				f.mailKey(i)
+			}
 		}
 		if len(f.spans) > before {
 			i = f.done - 1
@@ -238,8 +244,8 @@ var chars = func() (c [256]uint8) {
 
 func alnum(c byte) bool { return chars[c]&(letter|figure) != 0 }
 
-// alone reports whether no word goes on before i.
-func (f *finder) alone(i int) bool { return i <= 0 || !alnum(f.b[i-1]) }
+// alone reports whether no word goes on before i. What was taken ends every word, as its placeholder will.
+func (f *finder) alone(i int) bool { return i <= f.done || !alnum(f.b[i-1]) }
 
 // ends reports whether no word goes on at i.
 func (f *finder) ends(i int) bool { return i >= len(f.b) || !alnum(f.b[i]) }

@@ -24,7 +24,7 @@ func (f *finder) number(i int) {
 
 // apart reports whether what begins at i is not the rest of a longer word or number: 0.41, 12-34, a1.
 func (f *finder) apart(i int) bool {
-	if i == 0 {
+	if i <= f.done {
 		return true
 	}
 	switch c := f.b[i-1]; c {
@@ -61,45 +61,54 @@ func (f *finder) card(i int) bool {
 	b := f.b
 	var digits [20]byte
 	var groups [6]int
-	n, g, at := 0, 0, i
+	n, g, at, end := 0, 0, i, 0
 	separator := byte(0)
 	for at < len(b) && n < len(digits) {
-		c := b[at]
-		if chars[c]&figure != 0 {
+		if c := b[at]; chars[c]&figure != 0 {
 			digits[n] = c - '0'
 			n++
 			groups[g]++
 			at++
 			continue
 		}
-		if (c != ' ' && c != '-') || separator != 0 && c != separator || at+1 >= len(b) || chars[b[at+1]]&figure == 0 || g == len(groups)-1 {
-			break
+		if f.closed(at) && paid(digits[:n], groups[:g+1]) {
+			end = at // as far as the groups make one
 		}
-		if g > 0 && groups[g] < 3 { // a group that small is the last one
+		c := b[at]
+		if (c != ' ' && c != '-') || separator != 0 && c != separator || at+1 >= len(b) || chars[b[at+1]]&figure == 0 || g == len(groups)-1 {
 			break
 		}
 		separator = c
 		g++
 		at++
 	}
-	if n < 14 || n > 19 || !f.closed(at) || !grouped(groups[:g+1], n) || !issued(digits[:n]) {
+	if f.closed(at) && paid(digits[:n], groups[:g+1]) {
+		end = at
+	}
+	if end == 0 {
+		return false
+	}
+	f.take(i, end, Card)
+	return true
+}
+
+// paid reports whether digits, written in groups, are the number of a card.
+func paid(d []byte, groups []int) bool {
+	n := len(d)
+	if n < 14 || n > 19 || !grouped(groups, n) || !issued(d) {
 		return false
 	}
 	sum := 0
 	for k := range n {
-		d := int(digits[n-1-k])
+		v := int(d[n-1-k])
 		if k%2 == 1 {
-			if d *= 2; d > 9 {
-				d -= 9
+			if v *= 2; v > 9 {
+				v -= 9
 			}
 		}
-		sum += d
+		sum += v
 	}
-	if sum%10 != 0 {
-		return false
-	}
-	f.take(i, at, Card)
-	return f.done == at
+	return sum%10 == 0
 }
 
 // grouped reports whether cards are written in such groups: not at all, by four, or 4-6-5 and 4-6-4.
@@ -246,7 +255,7 @@ func (f *finder) ip6(i int) bool {
 		}
 		end++
 	}
-	if colons < 2 || start > 0 && (alnum(f.b[start-1]) || f.b[start-1] == ':') || !f.ends(end) || end-start < 4 {
+	if colons < 2 || !f.alone(start) || start > f.done && f.b[start-1] == ':' || !f.ends(end) || end-start < 4 {
 		return false
 	}
 	if _, err := netip.ParseAddr(string(f.b[start:end])); err != nil {

@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // The classes that are built in.
@@ -174,13 +175,15 @@ func (f Found) Add(other Found) Found {
 
 // Text appends b to dst with placeholders for what was found.
 func (r *Rules) Text(dst, b []byte) ([]byte, Found) {
-	p := Pass{rules: r}
+	p := r.pass()
+	defer p.free()
 	return p.Text(dst, b), p.Found
 }
 
 // String is Text for a short text of ours, such as an error.
 func (r *Rules) String(s string) (string, Found) {
-	p := Pass{rules: r}
+	p := r.pass()
+	defer p.free()
 	b := []byte(s)
 	p.search(b)
 	if len(p.spans) == 0 {
@@ -193,7 +196,8 @@ func (r *Rules) String(s string) (string, Found) {
 // byte: keys, numbers, spaces, escapes and base64. The text of a stream is best put together before it is redacted:
 // what was cut into several deltas cannot be found in any of them.
 func (r *Rules) JSON(dst, body []byte) ([]byte, Found) {
-	p := Pass{rules: r}
+	p := r.pass()
+	defer p.free()
 	return p.JSON(dst, body), p.Found
 }
 
@@ -206,6 +210,25 @@ type Pass struct {
 	next    map[string]int
 	spans   []span
 	plain   []byte
+}
+
+var passes = sync.Pool{New: func() any { return new(Pass) }}
+
+// longestKept bounds what a pass holds between two texts.
+const longestKept = 64 << 10
+
+func (r *Rules) pass() *Pass {
+	p := passes.Get().(*Pass)
+	p.rules = r
+	return p
+}
+
+func (p *Pass) free() {
+	if cap(p.plain) > longestKept || cap(p.spans) > longestKept/64 {
+		return
+	}
+	*p = Pass{spans: p.spans[:0], plain: p.plain[:0]}
+	passes.Put(p)
 }
 
 // Numbered begins a pass whose placeholders have numbers, one for each value: [email_1], [email_2], so that a model can

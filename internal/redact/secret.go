@@ -44,6 +44,7 @@ var forms = map[string][]form{
 }
 
 const (
+	shortestKey   = 10  // after the first - or _
 	longestPrefix = 8   // of forms, with its - or _
 	looked        = 128 // characters in which a key shows what it is
 )
@@ -53,6 +54,9 @@ func (f *finder) prefixed(i int) {
 	b := f.b
 	if b[i] == '-' && i+10 < len(b) && string(b[i:i+11]) == "-----BEGIN " {
 		f.block(i)
+		return
+	}
+	if end := f.span(i+1, shortestKey, letter|figure|under); end < i+1+shortestKey {
 		return
 	}
 	start := i
@@ -121,7 +125,7 @@ func (f *finder) cloudKey(i int) {
 // mailKey finds SendGrid's keys: SG., 22 characters, a dot, 43 characters.
 func (f *finder) mailKey(i int) {
 	b := f.b
-	if i+69 > len(b) || b[i+1] != 'G' || b[i+2] != '.' || !f.alone(i) {
+	if i+69 > len(b) || b[i+2] != '.' || !f.alone(i) {
 		return
 	}
 	if mid := f.span(i+3, 23, letter|figure|under); mid != i+25 || b[mid] != '.' {
@@ -171,7 +175,7 @@ func (f *finder) runFrom(part, i int) int {
 // bearer finds what follows the word Bearer that begins at i.
 func (f *finder) bearer(i int) {
 	b := f.b
-	if i+7 > len(b) || b[i+1]|' ' != 'e' || (b[i+6] != ' ' && b[i+6] != '\t') || !bytes.EqualFold(b[i:i+6], []byte("bearer")) || !f.alone(i) {
+	if i+7 > len(b) || (b[i+6] != ' ' && b[i+6] != '\t') || !bytes.EqualFold(b[i:i+6], []byte("bearer")) || !f.alone(i) {
 		return
 	}
 	at := i + 7
