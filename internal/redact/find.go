@@ -185,7 +185,7 @@ func (r *Rules) placeholderAt(b []byte, i int) int {
 	name := string(rest[:end])
 	if !r.class(name) {
 		cut := strings.LastIndexByte(name, '_')
-		if cut < 0 || strings.Trim(name[cut+1:], "0123456789") != "" || !r.class(name[:cut]) {
+		if cut < 0 || cut+1 == len(name) || strings.Trim(name[cut+1:], "0123456789abcdef") != "" || !r.class(name[:cut]) {
 			return 0
 		}
 	}

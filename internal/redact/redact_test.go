@@ -165,6 +165,17 @@ func TestNumbersTellValuesApart(t *testing.T) {
 	}
 }
 
+func TestAValueKeepsItsName(t *testing.T) {
+	r := rules(t, Default())
+	name := r.Name("Jane@example.com")
+	if len(name) != len("[email_12345678]") || r.Name("jane@example.com") != name || r.Name("joe@example.com") == name || r.Name(name) != name || strings.Contains(name, "jane") {
+		t.Error(name)
+	}
+	if got := r.Name("customer-17"); got != "customer-17" {
+		t.Error(got)
+	}
+}
+
 func TestCustomClassesAndAllowedValues(t *testing.T) {
 	r := rules(t, Config{Classes: map[string]bool{Phone: false}, Custom: map[string]string{"customer": `\bCU-\d{6}\b`, "line": `(?m)^id: .*$`}, Allow: []string{"*@example.com", "CU-000000", "team@*"}})
 	for text, want := range map[string]string{
