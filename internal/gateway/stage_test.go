@@ -265,9 +265,15 @@ type purse struct {
 	refuse      error
 	refuseRaise bool
 	tokensSpent int64
+	spender     llm.Spender // who was asked about last
 }
 
-func (p *purse) Standing(*llm.Spender, time.Time) gateway.Standing { return p.standing }
+func (p *purse) Standing(s *llm.Spender, _ time.Time) gateway.Standing {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.spender = *s
+	return p.standing
+}
 
 func (p *purse) Reserve(ctx context.Context, _ *llm.Spender, _ time.Time, most gateway.Amount) (gateway.Hold, error) {
 	for {
