@@ -68,8 +68,10 @@ type call struct {
 	lost         llm.Usage    // by attempts that brought nothing
 	lostCost     money.Nanos
 	lostUnpriced bool
-	said         *said   // the request as it is told to those who speak another API
-	key          string  // in the cache
+	said         *said  // the request as it is told to those who speak another API
+	key          string // in the cache
+	meaning      *meaning
+	similarity   float64 // of the text that was asked and the one that was answered
 	flight       *flight // others may get the answer too; nil where not
 
 	traceparent string

@@ -24,6 +24,7 @@ func (c Config) Check() (warnings []string, err error) {
 	for _, name := range slices.Sorted(maps.Keys(c.Workflows)) {
 		c.Workflows[name].check("workflows."+name, c.Routing.Deadline, refuse, warn)
 		c.checkModelList(name, warn)
+		c.checkSemantic(name, refuse, warn)
 	}
 	if _, err := c.Redaction.Check(); err != nil {
 		refuse("redaction.%w", err)

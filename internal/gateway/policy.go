@@ -93,6 +93,8 @@ type WorkflowConfig struct {
 type CacheConfig struct {
 	TTL   time.Duration `yaml:"ttl" json:"ttl" doc:"How long an answer is given again to exactly the same request of this workflow. 0: not at all."`
 	Stale time.Duration `yaml:"stale" json:"stale" doc:"How long it is kept beyond that, for the rung stale of degrade."`
+
+	Semantic *SemanticConfig `yaml:"semantic" json:"semantic" doc:"Whether it is also given to a request whose last message means the same and that is equal otherwise. Left out: no."`
 }
 
 // RungConfig is one rung of the ladder: exactly one of queue, tier, stale and extractive is set.

@@ -31,6 +31,7 @@ type workflow struct {
 	ask      limit.Ask
 	low      *lowered
 	allowed  map[*model]bool // nil for all models
+	alike    *alike          // nil where only the same text gets the same answer
 }
 
 type connected struct {
@@ -111,12 +112,17 @@ func (g *Gateway) build(c Config, old *table) (_ *table, err error) {
 	}
 	t.buildTiers()
 	for name, wc := range c.Workflows {
+		var before *workflow
+		if old != nil {
+			before = old.workflows[name]
+		}
 		low := new(lowered)
-		if old != nil && old.workflows[name] != nil {
-			low = old.workflows[name].low
+		if before != nil {
+			low = before.low
 		}
 		w := &workflow{WorkflowConfig: wc, priority: priorities[wc.Priority], ask: limit.Ask{Name: "workflow:" + name, Rate: wc.Limits}, low: low}
 		w.allowed = t.allowedModels(w)
+		w.alike = alikeFor(wc.Cache.Semantic, before)
 		t.workflows[name] = w
 	}
 	return t, nil
