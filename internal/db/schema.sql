@@ -344,6 +344,9 @@ CREATE TABLE usage_hourly (
     audio_input_tokens BIGINT NOT NULL DEFAULT 0,
     audio_output_tokens BIGINT NOT NULL DEFAULT 0,
     images BIGINT NOT NULL DEFAULT 0,
+    image_input_tokens BIGINT NOT NULL DEFAULT 0,
+    characters BIGINT NOT NULL DEFAULT 0,
+    seconds BIGINT NOT NULL DEFAULT 0,
     PRIMARY KEY (hour, environment, business_unit, workflow, surface, model, deployment)
 );
 

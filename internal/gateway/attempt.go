@@ -255,6 +255,9 @@ func (c *call) receive(answer *Response) *fault.Fault {
 	if answer.Stream {
 		events := streams.take()
 		events.Reset(&timedReader{c.watch, answer.Body})
+		if c.asked.shape.medium == pictures {
+			events.Most = maxPicture
+		}
 		c.events = events
 		for c.readErr = events.Fill(); c.readErr == nil && !events.Begun(); {
 			c.readErr = events.Fill()

@@ -80,14 +80,18 @@ type call struct {
 const (
 	keepOutside = 1 << 20
 	keepLocal   = 128 << 20
+	keepFlowing = 4 << 10 // of what is to be heard while it is made
 )
 
 // run is one call's way, step by step.
 func (c *call) run(w http.ResponseWriter) error {
 	c.name(w.Header())
 	var err error
-	if c.asked, err = decode(c.req.Surface, c.req.Body); err != nil {
+	if c.asked, err = c.req.read(); err != nil {
 		return c.refuse(err)
+	}
+	if c.asked.shape.flows && !c.local {
+		c.keep = keepFlowing
 	}
 	c.row.Model, c.row.Stream = clip(c.asked.model, maxModelName), c.asked.stream
 	m, err := c.table.find(c.req.Surface, c.asked.model)

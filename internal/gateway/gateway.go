@@ -86,12 +86,14 @@ func New(c Config, p Parts) (*Gateway, error) {
 type Request struct {
 	Surface llm.Surface
 	Body    []byte
-	Header  http.Header // those of the caller's headers that go to a provider of the same API; nil for none
-	Tags    map[string]string
-	User    string
-	Session string
-	Timeout time.Duration // what the caller gives it, over everything; 0 leaves it to the configuration
-	Cache   CacheControl
+	// ContentType is that of a form, with its boundary; empty for JSON.
+	ContentType string
+	Header      http.Header // those of the caller's headers that go to a provider of the same API; nil for none
+	Tags        map[string]string
+	User        string
+	Session     string
+	Timeout     time.Duration // what the caller gives it, over everything; 0 leaves it to the configuration
+	Cache       CacheControl
 	// Priority is low, normal or high; a caller may ask for less than its workflow has, not for more.
 	Priority string
 	Epochs   string // of the collections the request was made from, so that no cached answer outlives them

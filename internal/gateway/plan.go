@@ -93,6 +93,9 @@ func (c *call) rank(choose string, d *deployment) float64 {
 func (c *call) expected() llm.Usage {
 	if c.guess.Source == "" {
 		c.guess = llm.Usage{Input: c.asked.inputTokens(c.req.Body), Source: llm.Estimated}
+		if c.asked.shape.medium != 0 {
+			c.guess = c.mediaGuess()
+		}
 		if c.asked.shape.generates {
 			each := int64(expectedOutput)
 			if c.asked.maxTokens > 0 {
@@ -114,7 +117,7 @@ func (c *call) unfit(d *deployment) string {
 			return "it lacks " + missing.first() + ", which the request needs"
 		}
 	}
-	if d.context > 0 {
+	if d.context > 0 && !c.asked.shape.form {
 		// A token is a few bytes: only a request that could be too long is looked at closely.
 		if int64(len(c.req.Body))+c.asked.maxTokens > d.context {
 			if need := c.expected().Input + c.asked.maxTokens; need > d.context {

@@ -55,7 +55,7 @@ func (c *call) unspeakable(d *deployment) string {
 func (c *call) send(d *deployment, bound int64) (*Response, error) {
 	a := &Attempt{Surface: c.req.Surface, Model: d.upstream, Stream: c.asked.stream, Header: c.req.Header, CallID: c.row.ID, Traceparent: c.traceparent}
 	if d.provider.Takes(c.req.Surface) {
-		a.Body = c.asked.upstreamBody(c.req.Body, d, bound)
+		a.Body, a.ContentType = c.asked.upstreamBody(c.req.Body, d, bound), c.req.ContentType
 		return d.provider.Send(c.watch.ctx, a)
 	}
 	dialect, q := d.provider.Dialect(), *c.speech().request // a copy: another deployment gets another

@@ -210,6 +210,9 @@ func (d *decoder) call(c *llm.Call) {
 			c.Holds = append(c.Holds, llm.Hold{Account: d.text(), Period: d.time()})
 		}
 	}
+	c.Usage.ImageInput = d.number()
+	c.Usage.Characters = d.number()
+	c.Usage.Seconds = d.number()
 }
 
 func (d *decoder) attempt() llm.Attempt {

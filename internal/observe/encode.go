@@ -111,6 +111,9 @@ func (e *encoder) call(kind byte, c *llm.Call) {
 		e.text(h.Account)
 		e.time(h.Period)
 	}
+	e.number(c.Usage.ImageInput)
+	e.number(c.Usage.Characters)
+	e.number(c.Usage.Seconds)
 }
 
 func (e *encoder) attempt(a *llm.Attempt) {

@@ -37,7 +37,7 @@ func (d *Door) model(surface llm.Surface) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		body, err := api.Body(w, r, d.MaxRequest)
 		if err == nil {
-			req := gateway.Request{Surface: surface, Body: body, User: header(r, "X-Airfield-User"), Session: header(r, "X-Airfield-Session")}
+			req := gateway.Request{Surface: surface, Body: body, ContentType: formType(r), User: header(r, "X-Airfield-User"), Session: header(r, "X-Airfield-Session")}
 			if err = wishes(r.Header, &req); err == nil {
 				err = d.Gateway.Do(r.Context(), &req, w)
 			}
@@ -46,6 +46,14 @@ func (d *Door) model(surface llm.Surface) http.HandlerFunc {
 			d.refuse(w, r, err)
 		}
 	}
+}
+
+// formType is the content type of a form, which its reader needs; of everything else the surface says what it is.
+func formType(r *http.Request) string {
+	if t := r.Header.Get("Content-Type"); strings.HasPrefix(t, "multipart/") {
+		return t
+	}
+	return ""
 }
 
 // header returns a header's value, bounded: it is kept in a row.

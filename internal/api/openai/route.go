@@ -25,6 +25,12 @@ func (d *Door) routes() []Route {
 	return []Route{
 		{"POST", "/v1/chat/completions", "A chat completion, whole or as a stream", d.model(llm.ChatCompletions)},
 		{"POST", "/v1/embeddings", "Vectors of texts", d.model(llm.Embeddings)},
+		{"POST", "/v1/moderations", "Whether texts or pictures are harmful", d.model(llm.Moderations)},
+		{"POST", "/v1/images/generations", "Pictures from a text, whole or as a stream", d.model(llm.Images)},
+		{"POST", "/v1/images/edits", "Pictures from pictures, as a form", d.model(llm.ImageEdits)},
+		{"POST", "/v1/audio/speech", "Speech from a text: sound, or a stream of events", d.model(llm.Speech)},
+		{"POST", "/v1/audio/transcriptions", "The text of a recording, as a form; whole or as a stream", d.model(llm.Transcriptions)},
+		{"POST", "/v1/audio/translations", "The text of a recording in English, as a form", d.model(llm.Translations)},
 		{"GET", "/v1/models", "The models that callers may ask for", d.handle(d.listModels)},
 		{"GET", "/v1/models/{model...}", "One model", d.handle(d.getModel)},
 		{"POST", "/v1/answers", "A cited answer from collections; of Airfield itself", d.handle(d.answer)},
