@@ -23,7 +23,7 @@ func FuzzForm(f *testing.F) {
 		if err != nil {
 			return
 		}
-		sent := q.upstreamBody(body, &deployment{upstream: "other"}, 0)
+		sent := q.upstreamBody(body, &deployment{upstream: "other"}, 0, "")
 		for name, b := range map[string][]byte{q.model: body, "other": sent} {
 			r, found := multipart.NewReader(bytes.NewReader(b), "b"), 0
 			for {

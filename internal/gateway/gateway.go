@@ -96,7 +96,10 @@ type Request struct {
 	Cache       CacheControl
 	// Priority is low, normal or high; a caller may ask for less than its workflow has, not for more.
 	Priority string
-	Epochs   string // of the collections the request was made from, so that no cached answer outlives them
+	// Service is a service tier that is asked for where the request names none and the deployment has a price for it. What
+	// refuses it is asked again at the usual one.
+	Service string
+	Epochs  string // of the collections the request was made from, so that no cached answer outlives them
 }
 
 // Do takes one call from the first look at its body to the last byte of its answer. The caller, and the trace it is

@@ -16,6 +16,7 @@ type tried struct {
 	sent  int
 	after time.Time // not before
 	soon  bool      // that is worth waiting for, before another model is asked
+	usual bool      // it refused the service tier that was wished for
 	unfit string    // why it cannot serve this call at all; empty where it may
 }
 

@@ -11,7 +11,7 @@ import (
 // upstreamBody is the body as it goes to a deployment: the model renamed, usage asked for on a chat stream, and the
 // output bounded where the caller's budget needs a bound and the caller set none. The caller's bytes are spliced, never
 // written anew, so that what the gateway does not know reaches the provider as it is.
-func (q *asked) upstreamBody(body []byte, d *deployment, bound int64) []byte {
+func (q *asked) upstreamBody(body []byte, d *deployment, bound int64, service string) []byte {
 	edits := make([]edit, 0, 4)
 	switch {
 	case q.modelAt.found() && q.model == d.upstream:
@@ -27,6 +27,9 @@ func (q *asked) upstreamBody(body []byte, d *deployment, bound int64) []byte {
 	}
 	if bound > 0 && q.shape.generates {
 		edits = q.boundOutput(edits, d, bound)
+	}
+	if service != "" {
+		edits = append(edits, q.add(`"service_tier":`+quote(service)))
 	}
 	if len(edits) == 0 {
 		return body

@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"airfield/internal/api"
+	"airfield/internal/batch"
 	"airfield/internal/fault"
 	"airfield/internal/gateway"
 	"airfield/internal/ingest"
@@ -26,6 +27,7 @@ type Door struct {
 	Gateway        *gateway.Gateway
 	Ingest         *ingest.Pipeline
 	Retrieve       *retrieve.Retriever
+	Batches        *batch.Batches
 	MaxRequest     int64 // bytes of a model request
 	MaxUpload      int64 // bytes of an uploaded file
 	Authentication api.Authenticate

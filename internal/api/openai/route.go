@@ -41,6 +41,11 @@ func (d *Door) routes() []Route {
 		{"GET", "/v1/files/{file}/content", "A file's bytes", d.fileContent},
 		{"DELETE", "/v1/files/{file}", "Delete a file, and take it out of every vector store", d.handle(d.deleteFile)},
 
+		{"POST", "/v1/batches", "Make the calls of a file when there is room for them", d.handle(d.createLines)},
+		{"GET", "/v1/batches", "The batches of this workflow, the newest first", d.handle(d.listLines)},
+		{"GET", "/v1/batches/{batch}", "How far a batch is", d.handle(d.getLines)},
+		{"POST", "/v1/batches/{batch}/cancel", "Stop what has not begun of a batch", d.handle(d.cancelLines)},
+
 		{"POST", "/v1/vector_stores", "Make a vector store, which is a collection", d.handle(d.createStore)},
 		{"GET", "/v1/vector_stores", "The vector stores that this caller may search", d.handle(d.listStores)},
 		{"GET", store, "One vector store, by id or name", d.handle(d.getStore)},

@@ -27,7 +27,7 @@ type Event struct {
 
 // Reader reads events. The events that were seen are passed on by Ready, or withheld by Hold.
 type Reader struct {
-	Most    int // the size up to which events are looked into, set after Reset; 0 is MaxEvent
+	Most int // the size up to which events are looked into, set after Reset; 0 is MaxEvent
 
 	src     io.Reader
 	buf     []byte
