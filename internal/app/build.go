@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"airfield/internal/access"
+	"airfield/internal/batch"
 	"airfield/internal/bucket"
 	"airfield/internal/bucket/file"
 	"airfield/internal/cache"
@@ -60,6 +61,7 @@ type parts struct {
 	extract  *extract.Extractor
 	ingest   *ingest.Pipeline
 	folders  *folder.Runner
+	batches  *batch.Batches
 
 	closers []closer
 }
@@ -177,6 +179,9 @@ func build(ctx context.Context, c *config.Config, log *slog.Logger) (p *parts, e
 		Audit: p.audit, Tracer: tracer, TempDir: tmp, Log: log,
 	})
 	p.folders = folder.NewRunner(p.ingest, log)
+	p.batches = batch.New(c.Batch, batch.Parts{
+		DB: p.db, Jobs: p.jobs, Files: batchFiles{p.ingest}, Calls: batchCalls{p.gateway}, Keys: p.keys, Audit: p.audit, Refusal: refusal, Log: log,
+	})
 	return p, addFigures(p.metrics, p.figures())
 }
 

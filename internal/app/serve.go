@@ -118,6 +118,7 @@ func (s *server) run(ctx, start context.Context, listener net.Listener, url stri
 			return err
 		}
 		p.ingest.Register(p.jobs)
+		p.batches.Register()
 		workers = append(workers, task{"jobs", p.jobs.Run}, task{"folders", p.folders.Run}, task{"bucket lifecycle", s.sweepBucket})
 	}
 	local := newLocalKey()
@@ -145,14 +146,14 @@ func (s *server) handler(auth api.Authenticate) http.Handler {
 	p, c := s.parts, s.config.Load()
 	mux := http.NewServeMux()
 	if s.options.does("gateway") {
-		door := &openai.Door{Gateway: p.gateway, Ingest: p.ingest, Retrieve: p.retrieve, MaxRequest: c.Server.MaxRequestBytes, MaxUpload: c.Server.MaxUploadBytes, Authentication: auth, Log: s.log}
+		door := &openai.Door{Gateway: p.gateway, Ingest: p.ingest, Retrieve: p.retrieve, Batches: p.batches, MaxRequest: c.Server.MaxRequestBytes, MaxUpload: c.Server.MaxUploadBytes, Authentication: auth, Log: s.log}
 		assistants := &mcp.Door{Ingest: p.ingest, Retrieve: p.retrieve, Version: s.options.Version, Authentication: auth, Log: s.log}
 		mux.Handle("/mcp", assistants.Handler())
 		own := &anthropic.Door{Gateway: p.gateway, MaxRequest: c.Server.MaxRequestBytes, Authentication: auth, Log: s.log}
 		mount(mux, door.Handler(), own.Handler())
 	}
 	if s.options.does("api") {
-		door := &admin.Door{Keys: p.keys, Audit: p.audit, Ingest: p.ingest, Calls: p.store, Costs: p.ledger, Budgets: p.budgets, Prices: &pricing{parts: p}, Gateway: p.gateway, Notify: p.notify, System: s, MaxUpload: c.Server.MaxUploadBytes, Version: s.options.Version, Authentication: auth, Log: s.log}
+		door := &admin.Door{Keys: p.keys, Audit: p.audit, Ingest: p.ingest, Calls: p.store, Costs: p.ledger, Budgets: p.budgets, Prices: &pricing{parts: p}, Gateway: p.gateway, Notify: p.notify, Batches: p.batches, System: s, MaxUpload: c.Server.MaxUploadBytes, Version: s.options.Version, Authentication: auth, Log: s.log}
 		mux.Handle("/api/", door.Handler())
 		mux.Handle("GET /{$}", page.Handler())
 		mux.Handle("GET /assets/", page.Handler())
@@ -196,5 +197,5 @@ func (s *server) recoverRuns(ctx context.Context) error {
 	if s.parts.db.Engine() != db.SQLite {
 		return nil
 	}
-	return s.parts.ingest.Recover(ctx)
+	return errors.Join(s.parts.ingest.Recover(ctx), s.parts.batches.Recover(ctx))
 }

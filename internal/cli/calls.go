@@ -179,6 +179,15 @@ func (e *environment) callDetail(c admin.Call) {
 	if c.Images > 0 {
 		line("images", "%d", c.Images)
 	}
+	if c.ImageInput > 0 {
+		line("pictures", "%d tokens in", c.ImageInput)
+	}
+	if c.Characters > 0 {
+		line("characters", "%d spoken", c.Characters)
+	}
+	if c.Seconds > 0 {
+		line("seconds", "%d of sound", c.Seconds)
+	}
 	line("service tier", "%s", c.ServiceTier)
 	line("cost", "%s", strings.TrimSuffix(callCost(c)+" by price "+c.PriceID, " by price "))
 	line("took", "%s, first byte after %s", brief(time.Duration(c.DurationMS*1e6)), brief(time.Duration(c.FirstByteMS*1e6)))

@@ -24,7 +24,7 @@ import (
 func pricesCommand(env *environment) *cobra.Command {
 	cmd := &cobra.Command{Use: "prices", Short: "Show, import and apply what models cost",
 		Long: `A deployment's own prices in airfield.yaml go before prices that were imported, and those before the list in the binary, which
-needs no network. Rates are dollars per million tokens; those of images and requests are dollars for one.`,
+needs no network. Rates are dollars per million tokens; those of images, seconds and requests are dollars for one.`,
 		Example: "  airfield prices list --provider openai\n  airfield prices import prices.json --dry-run\n  airfield prices reprice --since 720h --only-unpriced"}
 	cmd.AddCommand(pricesListCommand(env), pricesImportCommand(env), pricesRemoveCommand(env), pricesRepriceCommand(env))
 	return cmd
@@ -131,7 +131,8 @@ func rateCells(r cost.Rates) []any {
 	for _, b := range []struct {
 		name string
 		rate cost.Dollars
-	}{{"reasoning", r.Reasoning}, {"audio in", r.AudioInput}, {"audio out", r.AudioOutput}, {"image", r.Images}, {"request", r.Requests}} {
+	}{{"reasoning", r.Reasoning}, {"audio in", r.AudioInput}, {"audio out", r.AudioOutput}, {"image", r.Images}, {"request", r.Requests},
+		{"image in", r.ImageInput}, {"characters", r.Characters}, {"second", r.Seconds}} {
 		if b.rate > 0 {
 			more = append(more, b.name+" "+rateText(b.rate))
 		}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"airfield/internal/access"
+	"airfield/internal/batch"
 	"airfield/internal/bucket"
 	"airfield/internal/cache"
 	"airfield/internal/caller"
@@ -41,6 +42,7 @@ type Config struct {
 	Bucket        bucket.Config                `yaml:"bucket" json:"bucket" doc:"Where document bytes are kept; by default the data folder."`
 	Journal       journal.Config               `yaml:"journal" json:"journal" doc:"The gateway's append-only file of calls."`
 	Jobs          jobs.Config                  `yaml:"jobs" json:"jobs" doc:"The queue of durable work."`
+	Batch         batch.Config                 `yaml:"batch" json:"batch" doc:"Files of calls that are made when there is room for them."`
 	Extract       extract.Config               `yaml:"extract" json:"extract" doc:"Reading files, in processes of their own."`
 	Ingest        ingest.Config                `yaml:"ingest" json:"ingest" doc:"The way of documents through their steps."`
 	Access        access.Config                `yaml:"access" json:"access" doc:"Keys."`
@@ -115,6 +117,7 @@ func Default() Config {
 		Bucket:      bucket.Default(),
 		Journal:     journal.Default(),
 		Jobs:        jobs.Default(),
+		Batch:       batch.Default(),
 		Extract:     extract.Default(),
 		Ingest:      ingest.Default(),
 		Access:      access.Default(),
@@ -168,7 +171,7 @@ func (c *Config) Check() (warnings []string, err error) {
 	var errs []error
 	c.shareWorkflows()
 	for _, part := range []check{
-		{"log", c.Log.Check}, {"database", c.Database.Check}, {"bucket", c.Bucket.Check}, {"journal", c.Journal.Check}, {"jobs", c.Jobs.Check},
+		{"log", c.Log.Check}, {"database", c.Database.Check}, {"bucket", c.Bucket.Check}, {"journal", c.Journal.Check}, {"jobs", c.Jobs.Check}, {"batch", c.Batch.Check},
 		{"extract", c.Extract.Check}, {"ingest", c.Ingest.Check}, {"access", c.Access.Check}, {"observe", c.Observe.Check}, {"retrieve", c.Retrieve.Check},
 		{"redis", c.Redis.Check}, {"cache", c.Cache.Check}, {"notify", c.Notify.Check},
 		{"", c.Gateway.Check}, {"server", c.Server.Check},

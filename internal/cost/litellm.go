@@ -15,8 +15,8 @@ import (
 )
 
 // litellm reads the map that LiteLLM publishes, model_prices_and_context_window.json: an object of models whose costs
-// are dollars for one token. It has no dates, so a row is as of the day that is given, and costs for seconds, characters,
-// pixels and queries are left out with the rows that have no other.
+// are dollars for one token. It has no dates, so a row is as of the day that is given, and costs for
+// pixels, pages and queries are left out with the rows that have no other.
 func litellm(models map[string]json.RawMessage, asOf Day) *File {
 	f := &File{Format: "LiteLLM"}
 	seen := map[name]Row{}
@@ -46,7 +46,7 @@ func litellm(models map[string]json.RawMessage, asOf Day) *File {
 }
 
 // costKey is how a cost is named there: what it is for, for a long prompt, at a service tier.
-var costKey = regexp.MustCompile(`^(input_cost_per_token|output_cost_per_token|cache_read_input_token_cost|cache_creation_input_token_cost|cache_creation_input_token_cost_above_1hr|input_cost_per_audio_token|output_cost_per_audio_token|output_cost_per_reasoning_token|output_cost_per_image|input_cost_per_request)(?:_above_([0-9]{1,6})k_tokens)?(?:_(batches|batch|flex|priority))?$`)
+var costKey = regexp.MustCompile(`^(input_cost_per_token|output_cost_per_token|cache_read_input_token_cost|cache_creation_input_token_cost|cache_creation_input_token_cost_above_1hr|input_cost_per_audio_token|output_cost_per_audio_token|output_cost_per_reasoning_token|output_cost_per_image|input_cost_per_request|input_cost_per_image_token|output_cost_per_image_token|input_cost_per_character|input_cost_per_second)(?:_above_([0-9]{1,6})k_tokens)?(?:_(batches|batch|flex|priority))?$`)
 
 var anyCost = regexp.MustCompile(`(^|_)cost(_|$)`)
 
@@ -81,7 +81,7 @@ func litellmRow(key string, text json.RawMessage, asOf Day) (row Row, skip strin
 		if err != nil {
 			return row, "", fmt.Errorf("%s: %w", field, err)
 		}
-		if rate == 0 || m[1] == "output_cost_per_image" && mode != "image_generation" {
+		if rate == 0 || m[1] == "output_cost_per_image" && mode != "image_generation" || !mediaMode(m[1], mode) {
 			continue
 		}
 		into, above := &row.Rates, tiers
@@ -113,7 +113,7 @@ func litellmRow(key string, text json.RawMessage, asOf Day) (row Row, skip strin
 	}
 	switch talks := mode == "" || mode == "chat" || mode == "completion" || mode == "responses"; {
 	case row.Rates == (Rates{}) && others > 0:
-		return row, "charged by seconds, characters, pixels, pages or queries", nil
+		return row, "charged by pixels, pages, queries or what else is not counted here", nil
 	case row.Rates == (Rates{}):
 		return row, "no cost, or a cost of 0 that does not say that it is free", nil
 	case talks && (row.Input == 0 || row.Output == 0):
@@ -134,12 +134,34 @@ func contextOf(tiers map[int64]*Rates) (rows []ContextRow) {
 	return rows
 }
 
+// mediaMode reports whether a cost is one of what a model of that mode is charged by here: elsewhere characters and seconds are a
+// second way to say what the tokens cost, and pictures that come out of a chat are not told apart.
+func mediaMode(field, mode string) bool {
+	switch field {
+	case "input_cost_per_character":
+		return mode == "audio_speech"
+	case "input_cost_per_second":
+		return mode == "audio_transcription"
+	case "output_cost_per_image_token":
+		return mode == "image_generation" || mode == "image_edit"
+	}
+	return true
+}
+
 func (r *Rates) set(field string, rate Dollars) {
 	switch field {
+	case "input_cost_per_image_token":
+		r.ImageInput = rate
+	case "output_cost_per_image_token":
+		r.Output = max(r.Output, rate)
+	case "input_cost_per_character":
+		r.Characters = rate
+	case "input_cost_per_second":
+		r.Seconds = rate / 1_000_000
 	case "input_cost_per_token":
 		r.Input = rate
 	case "output_cost_per_token":
-		r.Output = rate
+		r.Output = max(r.Output, rate)
 	case "cache_read_input_token_cost":
 		r.CacheRead = rate
 	case "cache_creation_input_token_cost":

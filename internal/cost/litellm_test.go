@@ -30,6 +30,9 @@ const someMap = `{
   "image-x": {"litellm_provider": "openai", "mode": "image_generation", "output_cost_per_image": 0.04},
   "embed-x": {"litellm_provider": "openai", "mode": "embedding", "input_cost_per_token": 2e-08, "output_cost_per_token": 0.0},
   "whisper-x": {"litellm_provider": "openai", "mode": "audio_transcription", "input_cost_per_second": 0.0001},
+  "tts-x": {"litellm_provider": "openai", "mode": "audio_speech", "input_cost_per_character": 1.5e-05},
+  "picture-x": {"litellm_provider": "openai", "mode": "image_generation", "input_cost_per_token": 5e-06, "input_cost_per_image_token": 1e-05, "output_cost_per_image_token": 4e-05},
+  "pixel-x": {"litellm_provider": "openai", "mode": "image_generation", "input_cost_per_pixel": 1e-08},
   "free-x": {"litellm_provider": "openrouter", "mode": "chat", "input_cost_per_token": 0, "output_cost_per_token": 0},
   "half-x": {"litellm_provider": "openai", "mode": "chat", "input_cost_per_token": 1e-06},
   "nobody-x": {"mode": "chat", "input_cost_per_token": 1e-06, "output_cost_per_token": 1e-06}
@@ -61,12 +64,15 @@ func TestLiteLLMsMapIsRead(t *testing.T) {
 		"vertex_ai/vertex-gemini-x": {Rates: llm.Rates{Input: cents(0.3), Output: cents(2.5)}},
 		"xai/grok-x":                {Rates: llm.Rates{Input: cents(0.2), Output: cents(0.5)}},
 		"openai/image-x":            {Rates: llm.Rates{Images: cents(0.04) * 1_000_000}},
+		"openai/whisper-x":          {Rates: llm.Rates{Seconds: cents(0.0001) * 1_000_000}},
+		"openai/tts-x":              {Rates: llm.Rates{Characters: cents(15)}},
+		"openai/picture-x":          {Rates: llm.Rates{Input: cents(5), ImageInput: cents(10), Output: cents(40)}},
 		"openai/embed-x":            {Rates: llm.Rates{Input: cents(0.02)}},
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("%+v\nwant %+v", got, want)
 	}
-	if len(f.Skipped) != 4 || fmt.Sprint(f.Skipped) != "[{no cost, or a cost of 0 that does not say that it is free 1} {a chat model without a cost for input and for output 1} {no litellm_provider 1} {charged by seconds, characters, pixels, pages or queries 1}]" {
+	if len(f.Skipped) != 4 || fmt.Sprint(f.Skipped) != "[{no cost, or a cost of 0 that does not say that it is free 1} {a chat model without a cost for input and for output 1} {no litellm_provider 1} {charged by pixels, pages, queries or what else is not counted here 1}]" {
 		t.Error(f.Skipped)
 	}
 }

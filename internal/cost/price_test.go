@@ -74,6 +74,12 @@ func TestEveryPriceIsPlausible(t *testing.T) {
 			continue
 		}
 		p := q.Row.price("")
+		if p.Input == 0 { // nothing of text is charged: what is spoken, what is heard, or nothing at all
+			if !q.Free && (p.Characters < 100*cent || p.Characters > 10_000*cent) && (p.Seconds < 10_000*1_000_000 || p.Seconds > 10_000_000*1_000_000) {
+				t.Errorf("%s/%s: %+v", q.Provider, q.Model, q.Row)
+			}
+			continue
+		}
 		in, out, read, write := p.Input, p.Output, p.CacheRead, p.CacheWrite
 		for name, s := range p.Services {
 			if ratio := float64(s.Input) / float64(in); ratio < 0.4 || ratio > 2.5 || s.Output == 0 || float64(s.Output)/float64(out)/ratio > 1.1 || float64(s.Output)/float64(out)/ratio < 0.9 || len(s.Context) > 0 {
@@ -85,7 +91,7 @@ func TestEveryPriceIsPlausible(t *testing.T) {
 				t.Errorf("%s/%s: %+v", q.Provider, q.Model, c)
 			}
 		}
-		if p.CacheWriteLong > 0 && p.CacheWriteLong != 2*in || p.AudioInput > 0 && (p.AudioInput < in || p.AudioInput > 100*in) || p.AudioOutput > 0 && p.AudioOutput != 2*p.AudioInput {
+		if p.CacheWriteLong > 0 && p.CacheWriteLong != 2*in || p.AudioInput > 0 && (p.AudioInput < in || p.AudioInput > 100*in) || p.AudioOutput > 0 && p.AudioInput > 0 && p.AudioOutput != 2*p.AudioInput || p.ImageInput > 0 && (p.ImageInput < in || p.ImageInput > 3*in) {
 			t.Errorf("%s/%s: %+v", q.Provider, q.Model, p.Rates)
 		}
 		if in < cent || in > most || out > most || (out > 0 && (out < in || out > 10*in)) || (read > 0 && (read >= in || read < in/20)) || (write > 0 && (write < in || write > 2*in)) {

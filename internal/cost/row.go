@@ -13,7 +13,8 @@ import (
 )
 
 // Row is a price as it is written: in the list in the binary, in a file to import, and in what `airfield prices list`
-// prints as JSON. Rates are dollars per million tokens, those of images and requests dollars for one.
+// prints as JSON. Rates are dollars per million tokens, those of characters dollars per
+// million, those of images, seconds and requests dollars for one.
 type Row struct {
 	Provider string   `json:"provider"`
 	Model    string   `json:"model"`
@@ -41,6 +42,9 @@ type Rates struct {
 	AudioOutput    Dollars `json:"audio_output,omitempty"`
 	Images         Dollars `json:"images,omitempty" doc:"Dollars for an image that is made."`
 	Requests       Dollars `json:"requests,omitempty" doc:"Dollars for a request."`
+	ImageInput     Dollars `json:"image_input,omitempty" doc:"Tokens of pictures that go in."`
+	Characters     Dollars `json:"characters,omitempty" doc:"Dollars for a million characters that are spoken."`
+	Seconds        Dollars `json:"seconds,omitempty" doc:"Dollars for a second of sound that is heard."`
 }
 
 // ContextRow is a context tier of a row.
@@ -150,7 +154,7 @@ func (r *Row) Check() error {
 		return fmt.Errorf("until must be after from")
 	case r.Free && (p.Rates != (llm.Rates{}) || len(p.Context)+len(p.Services) > 0):
 		return fmt.Errorf("what is free has no rates")
-	case !r.Free && p.Input == 0 && p.Output == 0 && p.Images == 0 && p.Requests == 0 && p.AudioInput == 0 && p.AudioOutput == 0:
+	case !r.Free && max(p.Input, p.Output, p.Images, p.Requests, p.AudioInput, p.AudioOutput, p.Characters, p.Seconds) == 0:
 		return fmt.Errorf("what costs nothing must say that it is free, and only that")
 	}
 	return p.Check()
@@ -182,6 +186,7 @@ func (r Rates) perMillion() llm.Rates {
 	return llm.Rates{
 		Input: rate(r.Input), CacheRead: rate(r.CacheRead), CacheWrite: rate(r.CacheWrite), CacheWriteLong: rate(r.CacheWriteLong), AudioInput: rate(r.AudioInput),
 		Output: rate(r.Output), Reasoning: rate(r.Reasoning), AudioOutput: rate(r.AudioOutput), Images: each(r.Images), Requests: each(r.Requests),
+		ImageInput: rate(r.ImageInput), Characters: rate(r.Characters), Seconds: each(r.Seconds),
 	}
 }
 
@@ -192,6 +197,7 @@ func RatesOf(r llm.Rates) Rates {
 	return Rates{
 		Input: rate(r.Input), CacheRead: rate(r.CacheRead), CacheWrite: rate(r.CacheWrite), CacheWriteLong: rate(r.CacheWriteLong), AudioInput: rate(r.AudioInput),
 		Output: rate(r.Output), Reasoning: rate(r.Reasoning), AudioOutput: rate(r.AudioOutput), Images: each(r.Images), Requests: each(r.Requests),
+		ImageInput: rate(r.ImageInput), Characters: rate(r.Characters), Seconds: each(r.Seconds),
 	}
 }
 

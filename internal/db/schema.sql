@@ -13,6 +13,59 @@ CREATE TABLE audit (
 );
 CREATE INDEX audit_target ON audit (target, sequence);
 
+CREATE TABLE batch_lines (
+    batch_id TEXT NOT NULL,
+    number BIGINT NOT NULL,
+    custom_id TEXT NOT NULL,
+    state TEXT NOT NULL,
+    request TEXT NOT NULL,
+    due_at BIGINT NOT NULL,
+    attempts BIGINT NOT NULL,
+    cut BIGINT NOT NULL,
+    failed BIGINT NOT NULL,
+    answer TEXT NOT NULL,
+    leased_by TEXT NOT NULL,
+    leased_until BIGINT NOT NULL,
+    PRIMARY KEY (batch_id, number)
+);
+CREATE INDEX batch_lines_by_state ON batch_lines (batch_id, state, due_at);
+
+CREATE TABLE batches (
+    id TEXT NOT NULL,
+    workflow TEXT NOT NULL,
+    key_id TEXT NOT NULL,
+    tier BIGINT NOT NULL,
+    endpoint TEXT NOT NULL,
+    input_file TEXT NOT NULL,
+    output_file TEXT NOT NULL,
+    error_file TEXT NOT NULL,
+    completion_window TEXT NOT NULL,
+    metadata TEXT NOT NULL,
+    status TEXT NOT NULL,
+    ends_as TEXT NOT NULL,
+    errors TEXT NOT NULL,
+    total BIGINT NOT NULL,
+    completed BIGINT NOT NULL,
+    failed BIGINT NOT NULL,
+    has_output BIGINT NOT NULL,
+    has_errors BIGINT NOT NULL,
+    nanos_usd BIGINT NOT NULL,
+    unpriced BIGINT NOT NULL,
+    tiers TEXT NOT NULL,
+    created_at BIGINT NOT NULL,
+    in_progress_at BIGINT NOT NULL,
+    expires_at BIGINT NOT NULL,
+    finalizing_at BIGINT NOT NULL,
+    cancelling_at BIGINT NOT NULL,
+    ended_at BIGINT NOT NULL,
+    outputs_expire_at BIGINT NOT NULL,
+    leased_by TEXT NOT NULL,
+    leased_until BIGINT NOT NULL,
+    PRIMARY KEY (id)
+);
+CREATE INDEX batches_at_work ON batches (ended_at, status);
+CREATE INDEX batches_by_workflow ON batches (workflow, id);
+
 CREATE TABLE budget_accounts (
     account TEXT NOT NULL,
     period BIGINT NOT NULL,
@@ -344,6 +397,9 @@ CREATE TABLE usage_hourly (
     audio_input_tokens BIGINT NOT NULL DEFAULT 0,
     audio_output_tokens BIGINT NOT NULL DEFAULT 0,
     images BIGINT NOT NULL DEFAULT 0,
+    image_input_tokens BIGINT NOT NULL DEFAULT 0,
+    characters BIGINT NOT NULL DEFAULT 0,
+    seconds BIGINT NOT NULL DEFAULT 0,
     PRIMARY KEY (hour, environment, business_unit, workflow, surface, model, deployment)
 );
 

@@ -56,7 +56,8 @@ func (c *call) try(t *tried) (answer *Response, again bool, err error) {
 	if c.bounded || c.outputLimit() > 0 {
 		bound = c.outputCap(d)
 	}
-	answer, err = c.send(d, bound)
+	service := c.wished(t)
+	answer, err = c.send(d, bound, service)
 	c.watch.rest()
 	last := c.lastAttempt()
 	if err != nil {
@@ -74,6 +75,12 @@ func (c *call) try(t *tried) (answer *Response, again bool, err error) {
 		r := c.refused(answer)
 		if c.ctx.Err() != nil {
 			return nil, false, c.gone()
+		}
+		if service != "" && r.refuses(service) {
+			t.usual, t.after = true, now
+			t.sent--
+			c.leave(neither, 0)
+			return nil, true, nil
 		}
 		c.refusal, c.failure = &r, nil
 		if !elsewhere(answer.Status) {
@@ -241,8 +248,8 @@ func errorMessage(body []byte) (string, bool) {
 }
 
 // upstreamFault is an upstream's refusal for a caller in the process, from what the row says of it.
-func (c *call) upstreamFault(status int) *fault.Fault {
-	f := fault.New(fault.Kind(c.row.ErrorKind), "upstream_error", "%s", c.row.Error)
+func upstreamFault(row *llm.Call, status int) *fault.Fault {
+	f := fault.New(fault.Kind(row.ErrorKind), "upstream_error", "%s", row.Error)
 	if status == http.StatusTooManyRequests {
 		f.Hint = "the provider limits us: try again later, or give the model another deployment"
 	}
@@ -255,6 +262,9 @@ func (c *call) receive(answer *Response) *fault.Fault {
 	if answer.Stream {
 		events := streams.take()
 		events.Reset(&timedReader{c.watch, answer.Body})
+		if c.asked.shape.medium == pictures {
+			events.Most = maxPicture
+		}
 		c.events = events
 		for c.readErr = events.Fill(); c.readErr == nil && !events.Begun(); {
 			c.readErr = events.Fill()

@@ -26,7 +26,12 @@ func (c *call) boundAt(d *deployment) *bound {
 	}
 	price, ok := d.priceAt(c.g.prices, c.row.Start)
 	b.priced = ok
-	if b.usage, b.reason = c.ceiling(d); b.reason == "" {
+	if c.asked.shape.medium != 0 {
+		b.usage, b.reason = c.mediaCeiling(d, &price)
+	} else {
+		b.usage, b.reason = c.ceiling(d)
+	}
+	if b.reason == "" {
 		b.most = Amount{USD: price.Most(c.asked.service, b.usage), Tokens: b.usage.Total()}
 	}
 	return b
@@ -43,7 +48,7 @@ func (c *call) dearest() {
 			}
 			b := c.boundAt(t.d)
 			c.row.Cost = max(c.row.Cost, b.most.USD)
-			if b.most.Tokens > c.row.Usage.Total() {
+			if b.most.Tokens > c.row.Usage.Total() || c.row.Usage.Empty() {
 				c.row.Usage = b.usage
 			}
 		}

@@ -29,10 +29,10 @@ func TestAnOutputIsBoundedInTheFieldThatTheProviderObeys(t *testing.T) {
 			t.Fatal(err)
 		}
 		d := &deployment{upstream: "m", quoted: `"m"`, outputCap: c.field}
-		if got := string(q.upstreamBody([]byte(c.body), d, 77)); got != c.want {
+		if got := string(q.upstreamBody([]byte(c.body), d, 77, "")); got != c.want {
 			t.Errorf("%s %s:\n got %s\nwant %s", c.field, c.body, got, c.want)
 		}
-		if got := string(q.upstreamBody([]byte(c.body), d, 0)); got != c.body {
+		if got := string(q.upstreamBody([]byte(c.body), d, 0, "")); got != c.body {
 			t.Errorf("without a budget %s became %s", c.body, got)
 		}
 	}
@@ -78,7 +78,7 @@ func FuzzTheBodySentIsTheCallersWithOneCap(f *testing.F) {
 		if completion {
 			d.outputCap = maxCompletionTokens
 		}
-		out := q.upstreamBody(body, d, 77)
+		out := q.upstreamBody(body, d, 77, "")
 		var before, after map[string]json.RawMessage
 		if json.Unmarshal(body, &before) != nil {
 			return // what Go reads otherwise: deep nesting

@@ -84,6 +84,7 @@ type call struct {
 const (
 	keepOutside = 1 << 20
 	keepLocal   = 128 << 20
+	keepFlowing = 4 << 10 // of what is to be heard while it is made
 )
 
 // run is one call's way, step by step.
@@ -93,8 +94,11 @@ func (c *call) run(w http.ResponseWriter) error {
 	if err = c.measure(); err != nil {
 		return c.refuse(err)
 	}
-	if c.asked, err = decode(c.req.Surface, c.req.Body); err != nil {
+	if c.asked, err = c.req.read(); err != nil {
 		return c.refuse(err)
+	}
+	if c.asked.shape.flows && !c.local {
+		c.keep = keepFlowing
 	}
 	c.row.Model, c.row.Stream = clip(c.asked.model, maxModelName), c.asked.stream
 	if err = c.permit(); err != nil {

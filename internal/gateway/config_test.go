@@ -95,7 +95,7 @@ func TestAConfigurationThatCannotWorkIsRefused(t *testing.T) {
 			tier := ContextPrice{Above: 5, RateConfig: RateConfig{Input: 1}}
 			c.Models["m"] = ModelConfig{Deployments: []DeploymentConfig{{Provider: "up", Prices: &PriceConfig{Input: 1, Context: []ContextPrice{tier, tier}}}}}
 		},
-		"models.m.deployments[0].prices.images and requests are dollars for one": func(c *Config) {
+		"models.m.deployments[0].prices.images, requests and seconds are dollars for one": func(c *Config) {
 			c.Models["m"] = ModelConfig{Deployments: []DeploymentConfig{{Provider: "up", Prices: &PriceConfig{Images: 5000 * money.Dollar}}}}
 		},
 		"models.m.dimensions": func(c *Config) {

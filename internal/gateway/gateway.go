@@ -87,15 +87,20 @@ func New(c Config, p Parts) (*Gateway, error) {
 type Request struct {
 	Surface llm.Surface
 	Body    []byte
-	Header  http.Header // those of the caller's headers that go to a provider of the same API; nil for none
-	Tags    map[string]string
-	User    string
-	Session string
-	Timeout time.Duration // what the caller gives it, over everything; 0 leaves it to the configuration
-	Cache   CacheControl
+	// ContentType is that of a form, with its boundary; empty for JSON.
+	ContentType string
+	Header      http.Header // those of the caller's headers that go to a provider of the same API; nil for none
+	Tags        map[string]string
+	User        string
+	Session     string
+	Timeout     time.Duration // what the caller gives it, over everything; 0 leaves it to the configuration
+	Cache       CacheControl
 	// Priority is low, normal or high; a caller may ask for less than its workflow has, not for more.
 	Priority string
-	Epochs   string // of the collections the request was made from, so that no cached answer outlives them
+	// Service is a service tier that is asked for where the request names none and the deployment has a price for it. What
+	// refuses it is asked again at the usual one.
+	Service string
+	Epochs  string // of the collections the request was made from, so that no cached answer outlives them
 }
 
 // Do takes one call from the first look at its body to the last byte of its answer. The caller, and the trace it is

@@ -169,6 +169,11 @@ func (nothing) Takes(llm.Surface) bool   { return true }
 func (nothing) Dialect() neutral.Dialect { return nil }
 func (nothing) Close() error             { return nil }
 
+var surfaces = map[string]llm.Surface{
+	"/embeddings": llm.Embeddings, "/moderations": llm.Moderations, "/images/generations": llm.Images, "/images/edits": llm.ImageEdits,
+	"/audio/speech": llm.Speech, "/audio/transcriptions": llm.Transcriptions, "/audio/translations": llm.Translations,
+}
+
 // serve is the least a door does.
 func (w *world) serve(rw http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
@@ -180,10 +185,12 @@ func (w *world) serve(rw http.ResponseWriter, r *http.Request) {
 		ctx = telemetry.WithRemote(ctx, parent)
 	}
 	surface := llm.ChatCompletions
-	if strings.HasSuffix(r.URL.Path, "embeddings") {
-		surface = llm.Embeddings
+	for path, s := range surfaces {
+		if strings.HasSuffix(r.URL.Path, path) {
+			surface = s
+		}
 	}
-	err = w.Do(ctx, &gateway.Request{Surface: surface, Body: body, Tags: map[string]string{"team": "a"}, User: "u", Session: "s"}, rw)
+	err = w.Do(ctx, &gateway.Request{Surface: surface, Body: body, ContentType: r.Header.Get("Content-Type"), Tags: map[string]string{"team": "a"}, User: "u", Session: "s"}, rw)
 	if err != nil {
 		f := fault.As(err)
 		rw.WriteHeader(f.Kind.Status())

@@ -182,7 +182,7 @@ func (f *flight) close(k *kept) {
 // recall answers the call from the cache, or from the same request in flight. Where it does not, the call may have
 // begun a flight of its own.
 func (c *call) recall(w http.ResponseWriter) (done bool, err error) {
-	if c.g.cache == nil || c.policy == nil || c.policy.Cache.TTL <= 0 {
+	if c.asked.shape.fresh || c.g.cache == nil || c.policy == nil || c.policy.Cache.TTL <= 0 {
 		return false, nil
 	}
 	if c.req.Cache == CacheOff {

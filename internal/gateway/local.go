@@ -119,19 +119,38 @@ func (g *Gateway) Embed(ctx context.Context, model string, texts []string, tags 
 	return vectors, nil
 }
 
+// Answered is a call whose answer stays in the process.
+type Answered struct {
+	Row    llm.Call
+	Status int
+	Body   []byte // of the answer, also where a provider refused
+}
+
+// Answer makes a call for a part of Airfield that wants the answer as its caller would get it. An error means that there is none.
+func (g *Gateway) Answer(ctx context.Context, req *Request) (Answered, error) {
+	row, w, err := g.made(ctx, req)
+	return Answered{row, w.status, w.body}, err
+}
+
 // local makes a call whose answer stays in the process and returns it with the call's row.
 func (g *Gateway) local(ctx context.Context, req *Request) (llm.Call, []byte, error) {
+	row, w, err := g.made(ctx, req)
+	if err == nil && w.status >= 400 {
+		err = upstreamFault(&row, w.status)
+	}
+	if err != nil {
+		return row, nil, err
+	}
+	return row, w.body, nil
+}
+
+func (g *Gateway) made(ctx context.Context, req *Request) (llm.Call, *memory, error) {
 	w := &memory{header: http.Header{}}
 	c := g.begin(ctx, req)
 	c.local, c.keep = true, keepLocal
 	defer c.close()
-	if err := c.run(w); err != nil {
-		return c.row, nil, err
-	}
-	if w.status >= 400 {
-		return c.row, nil, c.upstreamFault(w.status)
-	}
-	return c.row, w.body, nil
+	err := c.run(w)
+	return c.row, w, err
 }
 
 // memory is the writer of an answer that stays in the process.

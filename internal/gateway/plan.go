@@ -16,6 +16,7 @@ type tried struct {
 	sent  int
 	after time.Time // not before
 	soon  bool      // that is worth waiting for, before another model is asked
+	usual bool      // it refused the service tier that was wished for
 	unfit string    // why it cannot serve this call at all; empty where it may
 }
 
@@ -96,6 +97,9 @@ func (c *call) expected() llm.Usage {
 	}
 	if c.guess.Source == "" {
 		c.guess = llm.Usage{Input: c.asked.inputTokens(c.req.Body), Source: llm.Estimated}
+		if c.asked.shape.medium != 0 {
+			c.guess = c.mediaGuess()
+		}
 		if c.asked.shape.generates {
 			each := int64(expectedOutput)
 			if c.asked.maxTokens > 0 {
@@ -122,7 +126,7 @@ func (c *call) unfit(d *deployment) string {
 			return "it lacks " + missing.first() + ", which the request needs"
 		}
 	}
-	if d.context > 0 {
+	if d.context > 0 && !c.asked.shape.form {
 		// A token is a few bytes: only a request that could be too long is looked at closely.
 		if int64(len(c.req.Body))+c.asked.maxTokens > d.context {
 			if need := c.expected().Input + c.asked.maxTokens; need > d.context {

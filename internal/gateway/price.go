@@ -7,7 +7,7 @@ import (
 	"airfield/internal/money"
 )
 
-// PriceConfig is what a deployment charges: dollars per million tokens, for an image and for a request.
+// PriceConfig is what a deployment charges: dollars per million tokens or characters, for an image, a second and a request.
 type PriceConfig struct {
 	Input          money.Nanos            `yaml:"input" json:"input" doc:"Tokens that go in."`
 	CacheRead      money.Nanos            `yaml:"cache_read" json:"cache_read" doc:"Tokens read from the provider's cache; by default as input."`
@@ -19,6 +19,9 @@ type PriceConfig struct {
 	AudioOutput    money.Nanos            `yaml:"audio_output" json:"audio_output" doc:"Tokens of sound that come out; by default as output."`
 	Images         money.Nanos            `yaml:"images" json:"images" doc:"Dollars for an image that is made."`
 	Requests       money.Nanos            `yaml:"requests" json:"requests" doc:"Dollars for a request."`
+	ImageInput     money.Nanos            `yaml:"image_input" json:"image_input" doc:"Tokens of pictures that go in; by default as input."`
+	Characters     money.Nanos            `yaml:"characters" json:"characters" doc:"Characters that are spoken: dollars per million."`
+	Seconds        money.Nanos            `yaml:"seconds" json:"seconds" doc:"Dollars for a second of sound that is heard."`
 	Context        []ContextPrice         `yaml:"context" json:"context" doc:"What the whole request costs when its prompt is long, the shortest first."`
 	Services       map[string]ServiceRate `yaml:"services" json:"services" doc:"What service tiers charge, by the provider's name: batch, flex, priority."`
 }
@@ -35,6 +38,9 @@ type RateConfig struct {
 	AudioOutput    money.Nanos `yaml:"audio_output" json:"audio_output" doc:"Tokens of sound that come out."`
 	Images         money.Nanos `yaml:"images" json:"images" doc:"Dollars for an image that is made."`
 	Requests       money.Nanos `yaml:"requests" json:"requests" doc:"Dollars for a request."`
+	ImageInput     money.Nanos `yaml:"image_input" json:"image_input" doc:"Tokens of pictures that go in."`
+	Characters     money.Nanos `yaml:"characters" json:"characters" doc:"Characters that are spoken: dollars per million."`
+	Seconds        money.Nanos `yaml:"seconds" json:"seconds" doc:"Dollars for a second of sound that is heard."`
 }
 
 // ContextPrice is a context tier. A bucket that it does not name costs what it costs below, or as the bucket it belongs
@@ -53,7 +59,7 @@ type ServiceRate struct {
 
 // price is the configuration as calls are charged.
 func (p PriceConfig) price(id string) llm.Price {
-	usual := RateConfig{p.Input, p.CacheRead, p.CacheWrite, p.CacheWriteLong, p.AudioInput, p.Output, p.Reasoning, p.AudioOutput, p.Images, p.Requests}
+	usual := RateConfig{p.Input, p.CacheRead, p.CacheWrite, p.CacheWriteLong, p.AudioInput, p.Output, p.Reasoning, p.AudioOutput, p.Images, p.Requests, p.ImageInput, p.Characters, p.Seconds}
 	price := llm.Price{ID: id, Rates: usual.rates(), Context: contextTiers(p.Context)}
 	for name, s := range p.Services {
 		if price.Services == nil {
@@ -75,10 +81,11 @@ func (r RateConfig) rates() llm.Rates {
 		Input: money.PerMillion(r.Input), CacheRead: money.PerMillion(r.CacheRead), CacheWrite: money.PerMillion(r.CacheWrite), CacheWriteLong: money.PerMillion(r.CacheWriteLong),
 		AudioInput: money.PerMillion(r.AudioInput), Output: money.PerMillion(r.Output), Reasoning: money.PerMillion(r.Reasoning), AudioOutput: money.PerMillion(r.AudioOutput),
 		Images: each(r.Images), Requests: each(r.Requests),
+		ImageInput: money.PerMillion(r.ImageInput), Characters: money.PerMillion(r.Characters), Seconds: each(r.Seconds),
 	}
 }
 
-const mostEach = 1000 * money.Dollar // for an image or a request: Check refuses more
+const mostEach = 1000 * money.Dollar // for an image, a request or a second: Check refuses more
 
 func contextTiers(list []ContextPrice) []llm.ContextTier {
 	var tiers []llm.ContextTier
@@ -94,7 +101,7 @@ func (p PriceConfig) check() error {
 	if err := price.Check(); err != nil {
 		return err
 	}
-	rates := []RateConfig{{Images: p.Images, Requests: p.Requests}}
+	rates := []RateConfig{{Images: p.Images, Requests: p.Requests, Seconds: p.Seconds}}
 	add := func(tiers []ContextPrice) {
 		for _, t := range tiers {
 			rates = append(rates, t.RateConfig)
@@ -106,8 +113,8 @@ func (p PriceConfig) check() error {
 		add(s.Context)
 	}
 	for _, r := range rates {
-		if r.Images > mostEach || r.Requests > mostEach {
-			return fmt.Errorf("images and requests are dollars for one: at most %s", mostEach)
+		if max(r.Images, r.Requests, r.Seconds) > mostEach {
+			return fmt.Errorf("images, requests and seconds are dollars for one: at most %s", mostEach)
 		}
 	}
 	return nil

@@ -36,13 +36,15 @@ type Attempt struct {
 	Surface     llm.Surface // which API the body speaks: one that the provider takes, or its dialect's own
 	Model       string      // the provider's name of the model; Body already says it
 	Stream      bool        // the caller wants server-sent events
-	Body        []byte      // the whole request as valid JSON in the shape of the surface
+	Body        []byte      // the whole request in the shape of the surface: valid JSON, or a form
+	ContentType string      // of a form, with its boundary; empty for JSON
 	Header      http.Header // of the caller, as far as its surface lets headers through; nil for none
 	CallID      string
 	Traceparent string
 }
 
-// Response is a provider's answer in the shape of the attempt's surface: JSON, or server-sent events. An answer of status
+// Response is a provider's answer in the shape of the attempt's surface: JSON, server-sent events, or what else that surface
+// answers with, such as sound. An answer of status
 // 400 and above is JSON as that surface writes errors, where the provider has one: {"error":{"message":…,"type":…}} in all
 // of them. A provider that is sent its dialect needs no Meter: what the answer used is read where it is translated.
 type Response struct {

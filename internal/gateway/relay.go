@@ -133,9 +133,14 @@ func (c *call) relayLarge(answer *Response, head []byte, w http.ResponseWriter) 
 	c.readersDeadline(w)
 
 	body := timedReader{c.watch, answer.Body}
-	held := bytes.Clone(head[len(head)-tailSize:])
+	tail := c.tail()
+	held := bytes.Clone(head[len(head)-tail:])
 	size := int64(len(head))
-	_, gone := w.Write(head[:len(head)-tailSize])
+	flush := http.NewResponseController(w)
+	_, gone := w.Write(head[:len(head)-tail])
+	if c.asked.shape.flows {
+		flush.Flush() // a writer that cannot has nothing to flush
+	}
 	chunk := make([]byte, tailSize)
 	var err error
 	for err == nil && gone == nil {
@@ -143,8 +148,10 @@ func (c *call) relayLarge(answer *Response, head []byte, w http.ResponseWriter) 
 		n, err = body.Read(chunk)
 		size += int64(n)
 		held = append(held, chunk[:n]...)
-		if ready := len(held) - tailSize; ready > 0 {
-			_, gone = w.Write(held[:ready])
+		if ready := len(held) - tail; ready > 0 {
+			if _, gone = w.Write(held[:ready]); c.asked.shape.flows && gone == nil {
+				flush.Flush()
+			}
 			held = append(held[:0], held[ready:]...)
 		}
 	}
@@ -174,6 +181,16 @@ func (c *call) relayLarge(answer *Response, head []byte, w http.ResponseWriter) 
 
 // tailSize is how much of the end of a large answer is held: the usage stands there.
 const tailSize = 16 << 10
+
+// flowingTail is the same of what flows: nothing stands there, and an answer without its end must not look whole.
+const flowingTail = 1 << 10
+
+func (c *call) tail() int {
+	if c.asked.shape.flows {
+		return flowingTail
+	}
+	return tailSize
+}
 
 // smallAnswer fits into the buffers between us and the caller, however slowly it is read.
 const smallAnswer = 32 << 10

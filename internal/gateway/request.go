@@ -27,6 +27,7 @@ type asked struct {
 	user         string // whom the caller says it is for
 	service      string // the service tier that is asked for
 	unbounded    string // a field that makes the cost of the call impossible to bound
+	media        media  // what it is charged for besides text
 }
 
 // outputCap is a bound of the output as it stands in the body. One of null or 0 says nothing.
@@ -81,6 +82,16 @@ func decode(surface llm.Surface, body []byte) (asked, error) {
 		case "stream":
 			field = fieldStream
 			q.stream, err = boolean(key, m.Value)
+		case "stream_format":
+			if q.shape.medium == speech {
+				field = fieldStream
+				how, _ := scan.Text(m.Value)
+				q.stream = how == "sse"
+			}
+		case "partial_images":
+			if q.shape.medium == pictures {
+				q.media.partial, err = count(key, m.Value)
+			}
 		case "stream_options":
 			if q.shape.options {
 				field = fieldOptions
@@ -131,13 +142,25 @@ func decode(surface llm.Surface, body []byte) (asked, error) {
 		}
 		return q, f
 	}
+	if q.shape.medium == speech {
+		spoken, _ := scan.Text(q.content[0].of(body))
+		q.media.characters = int64(utf8.RuneCountInString(spoken))
+	}
+	return q, q.complete()
+}
+
+// complete refuses what no surface takes.
+func (q *asked) complete() error {
 	if q.model == "" {
-		return q, fault.New(fault.Invalid, "model_missing", "the request names no model").At("model").Hinted("GET /v1/models lists them")
+		q.model = q.shape.usual
 	}
-	if q.stream && !q.shape.generates {
-		return q, fault.New(fault.Invalid, "stream_unsupported", "%s does not stream", surface).At("stream")
+	if q.model == "" {
+		return fault.New(fault.Invalid, "model_missing", "the request names no model").At("model").Hinted("GET /v1/models lists them")
 	}
-	return q, nil
+	if q.stream && !q.shape.generates && !q.shape.streams {
+		return fault.New(fault.Invalid, "stream_unsupported", "this API does not stream").At("stream")
+	}
+	return nil
 }
 
 // readShaped reads a field whose name depends on the surface: what goes in, and the bounds of what comes out.

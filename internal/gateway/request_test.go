@@ -64,7 +64,7 @@ func FuzzDecode(f *testing.F) {
 		if err := json.Unmarshal(body, &before); err != nil {
 			t.Fatalf("%q was accepted: %v", body, err)
 		}
-		sent := q.upstreamBody(body, d, 0)
+		sent := q.upstreamBody(body, d, 0, "")
 		if err := json.Unmarshal(sent, &after); err != nil {
 			t.Fatalf("%q became %q: %v", body, sent, err)
 		}

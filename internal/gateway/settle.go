@@ -19,6 +19,9 @@ func (d *deployment) priceAt(list Prices, at time.Time) (llm.Price, bool) {
 // usageOf is what an answer used: as it was reported, unless that cannot be all.
 func (c *call) usageOf(read Reading, outcome llm.Outcome) llm.Usage {
 	u := read.Usage
+	if c.asked.shape.medium != 0 {
+		return c.mediaUsage(read)
+	}
 	if u.Source == "" {
 		return llm.Usage{Input: c.expected().Input, Output: read.Output, Source: llm.Estimated}
 	}
@@ -116,6 +119,9 @@ func (c *call) usage(b []byte) []byte {
 	field("reasoning_tokens", u.Reasoning)
 	field("audio_output_tokens", u.AudioOutput)
 	field("images", u.Images)
+	field("image_input_tokens", u.ImageInput)
+	field("characters", u.Characters)
+	field("seconds", u.Seconds)
 	if u.Source == "" { // nothing was used
 		return append(b[:len(b)-1], '}')
 	}

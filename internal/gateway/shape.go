@@ -22,6 +22,12 @@ type shape struct {
 	// generates says that the answer is text whose length a model chooses: it may stream, has a bound, falls under
 	// cost tiers, and may be translated.
 	generates bool
+	streams   bool            // the answer may stream though its length is not the model's to choose
+	medium    medium          // what it is charged for besides text
+	form      bool            // a request is a form (multipart/form-data), not JSON
+	usual     string          // the model where a request names none
+	fresh     bool            // an answer is never given again: who asks once more wants another, or it is large
+	flows     bool            // an answer that does not stream is passed on while it comes
 	neutral   neutral.Surface // how it is translated; nil where it cannot be
 
 	requestID string // the header in which its clients look for the id of an exchange; empty where that is none of ours
@@ -52,6 +58,15 @@ var shapes = map[llm.Surface]*shape{
 	},
 	llm.CountTokens: {content: [3]string{"messages", "system", "tools"}, free: true, requestID: "Request-Id", errs: MessageError, neutral: messages.Surface{}},
 	llm.Embeddings:  {content: [3]string{"input"}, errs: ErrorBody},
+	llm.Moderations: {content: [3]string{"input"}, usual: "omni-moderation-latest", errs: ErrorBody},
+
+	llm.Images:     {content: [3]string{"prompt"}, choices: true, streams: true, medium: pictures, fresh: true, errs: ErrorBody, torn: tornData},
+	llm.ImageEdits: {content: [3]string{"prompt"}, choices: true, streams: true, medium: pictures, form: true, fresh: true, errs: ErrorBody, torn: tornData},
+	llm.Speech: {
+		content: [3]string{"input", "instructions"}, streams: true, medium: speech, fresh: true, flows: true, errs: ErrorBody, torn: tornData,
+	},
+	llm.Transcriptions: {content: [3]string{"prompt"}, streams: true, medium: sound, form: true, fresh: true, errs: ErrorBody, torn: tornData},
+	llm.Translations:   {content: [3]string{"prompt"}, medium: sound, form: true, fresh: true, errs: ErrorBody},
 }
 
 // shapeOf is the shape of a surface; one that is not known is treated as one that is passed through.

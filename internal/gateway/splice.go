@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"bytes"
 	"slices"
 	"strconv"
 
@@ -10,16 +11,25 @@ import (
 // upstreamBody is the body as it goes to a deployment: the model renamed, usage asked for on a chat stream, and the
 // output bounded where the caller's budget needs a bound and the caller set none. The caller's bytes are spliced, never
 // written anew, so that what the gateway does not know reaches the provider as it is.
-func (q *asked) upstreamBody(body []byte, d *deployment, bound int64) []byte {
+func (q *asked) upstreamBody(body []byte, d *deployment, bound int64, service string) []byte {
 	edits := make([]edit, 0, 4)
-	if q.model != d.upstream {
+	switch {
+	case q.modelAt.found() && q.model == d.upstream:
+	case q.shape.form:
+		edits = append(edits, edit{q.modelAt, d.upstream})
+	case q.modelAt.found():
 		edits = append(edits, edit{q.modelAt, d.quoted})
+	default:
+		edits = append(edits, nameModel(body, d))
 	}
 	if q.stream && q.shape.options && !q.includeUsage && !d.omitUsage {
 		edits = append(edits, q.askForUsage(body))
 	}
 	if bound > 0 && q.shape.generates {
 		edits = q.boundOutput(edits, d, bound)
+	}
+	if service != "" {
+		edits = append(edits, q.add(`"service_tier":`+quote(service)))
 	}
 	if len(edits) == 0 {
 		return body
@@ -35,6 +45,16 @@ func (q *asked) upstreamBody(body []byte, d *deployment, bound int64) []byte {
 		from = e.at.to
 	}
 	return append(out, body[from:]...)
+}
+
+// nameModel says the model where the caller left it out: a provider's usual one need not be ours.
+func nameModel(body []byte, d *deployment) edit {
+	at := bytes.IndexByte(body, '{') + 1
+	member := `"model":` + d.quoted
+	if m := scan.Object(body); m.Next() {
+		member += ","
+	}
+	return edit{span{at, at}, member}
 }
 
 // edit puts a text in the place of a part of the body.

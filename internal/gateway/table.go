@@ -199,7 +199,7 @@ func (t *table) find(surface llm.Surface, name string) (*model, error) {
 		return nil, unknownModel(name)
 	}
 	if !shapeOf(surface).generates {
-		return nil, fault.New(fault.Invalid, "tier_surface", "%s cannot be asked of a cost tier: vectors of different models do not go together", surface).At("model").Hinted("name a model")
+		return nil, fault.New(fault.Invalid, "tier_surface", "%s cannot be asked of a cost tier: a tier is of models that write text", surface).At("model").Hinted("name a model")
 	}
 	if m := t.tiers[tier]; m != nil {
 		return m, nil

@@ -58,10 +58,10 @@ func (c *call) unspeakable(d *deployment) string {
 }
 
 // send makes one exchange with a deployment, in the caller's words or in its own.
-func (c *call) send(d *deployment, bound int64) (*Response, error) {
+func (c *call) send(d *deployment, bound int64, service string) (*Response, error) {
 	a := &Attempt{Surface: c.req.Surface, Model: d.upstream, Stream: c.asked.stream, Header: c.req.Header, CallID: c.row.ID, Traceparent: c.traceparent}
 	if d.provider.Takes(c.req.Surface) {
-		a.Body = c.asked.upstreamBody(c.req.Body, d, bound)
+		a.Body, a.ContentType = c.asked.upstreamBody(c.req.Body, d, bound, service), c.req.ContentType
 		return d.provider.Send(c.watch.ctx, a)
 	}
 	if c.counts() {

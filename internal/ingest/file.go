@@ -54,6 +54,26 @@ func scanFile(row scanner) (f File, err error) {
 	return f, err
 }
 
+// PurposeOutput is what files are for that Airfield writes itself; nobody uploads one.
+const PurposeOutput = "batch_output"
+
+// KeepOutput keeps a file that Airfield wrote for a workflow. One of the same id is replaced: writing it again, after a crash,
+// leaves one file.
+func (p *Pipeline) KeepOutput(ctx context.Context, f File, content io.Reader) error {
+	o, err := p.Bucket.Put(ctx, fileKey(f.ID), content, bucket.PutOptions{MediaType: f.MediaType})
+	if err != nil {
+		return err
+	}
+	return p.DB.Tx(ctx, func(tx *db.Tx) error {
+		if _, err := tx.Exec(ctx, `INSERT INTO files (id, name, purpose, bytes, sha256, media_type, bucket_key, bucket_version, workflow, tier, created_by, created_at)
+			VALUES (?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT (id) DO UPDATE SET bytes = excluded.bytes, sha256 = excluded.sha256, bucket_version = excluded.bucket_version`,
+			f.ID, f.Name, f.Purpose, o.Size, o.SHA256, f.MediaType, o.Key, o.Version, f.Workflow, int(f.Tier), caller.From(ctx).Actor(), db.Micros(time.Now())); err != nil {
+			return err
+		}
+		return p.Audit.Record(ctx, tx, access.Entry{Action: "file.create", Target: f.ID, Detail: map[string]any{"name": f.Name, "sha256": o.SHA256, "bytes": o.Size}})
+	})
+}
+
 // CreateFile keeps a file of the caller's workflow.
 func (p *Pipeline) CreateFile(ctx context.Context, n NewFile) (File, error) {
 	who := caller.From(ctx)
@@ -89,6 +109,9 @@ func (p *Pipeline) CreateFile(ctx context.Context, n NewFile) (File, error) {
 func checkPurpose(purpose string) error {
 	if len(purpose) > 64 {
 		return fault.New(fault.Invalid, "file_purpose", "a file's purpose has at most 64 bytes").At("purpose")
+	}
+	if purpose == PurposeOutput {
+		return fault.New(fault.Invalid, "file_purpose", "files for %s are written by Airfield and not uploaded", PurposeOutput).At("purpose")
 	}
 	return nil
 }

@@ -12,7 +12,7 @@ type Price struct {
 }
 
 // Rates are nano-dollars per million units. A bucket without a rate of its own is charged as the bucket it belongs to:
-// cache reads, cache writes and audio input as input, writes for an hour as cache writes, reasoning and audio output as
+// cache reads, cache writes, audio and image input as input, writes for an hour as cache writes, reasoning and audio output as
 // output.
 type Rates struct {
 	Input          money.PerMillion `json:"input,omitempty"`
@@ -25,6 +25,9 @@ type Rates struct {
 	AudioOutput    money.PerMillion `json:"audio_output,omitempty"`
 	Images         money.PerMillion `json:"images,omitempty"`
 	Requests       money.PerMillion `json:"requests,omitempty"`
+	ImageInput     money.PerMillion `json:"image_input,omitempty"`
+	Characters     money.PerMillion `json:"characters,omitempty"`
+	Seconds        money.PerMillion `json:"seconds,omitempty"`
 }
 
 // ContextTier is what every token of a request costs when its prompt is longer than Above tokens. A bucket that it does
@@ -122,7 +125,7 @@ func or(a, b money.PerMillion) money.PerMillion {
 func (r *Rates) whole() Rates {
 	w := *r
 	w.CacheRead, w.CacheWrite, w.AudioInput = or(r.CacheRead, r.Input), or(r.CacheWrite, r.Input), or(r.AudioInput, r.Input)
-	w.CacheWriteLong = or(r.CacheWriteLong, w.CacheWrite)
+	w.CacheWriteLong, w.ImageInput = or(r.CacheWriteLong, w.CacheWrite), or(r.ImageInput, r.Input)
 	w.Reasoning, w.AudioOutput = or(r.Reasoning, r.Output), or(r.AudioOutput, r.Output)
 	return w
 }
@@ -132,6 +135,7 @@ func (r *Rates) over(base *Rates) Rates {
 	w := *r
 	w.Input, w.Output = or(r.Input, base.Input), or(r.Output, base.Output)
 	w.Images, w.Requests = or(r.Images, base.Images), or(r.Requests, base.Requests)
+	w.Characters, w.Seconds = or(r.Characters, base.Characters), or(r.Seconds, base.Seconds)
 	inherit := func(own *money.PerMillion, beneath, parent money.PerMillion) {
 		if *own <= 0 {
 			*own = max(beneath, parent)
@@ -141,6 +145,7 @@ func (r *Rates) over(base *Rates) Rates {
 	inherit(&w.CacheWrite, base.CacheWrite, w.Input)
 	inherit(&w.CacheWriteLong, base.CacheWriteLong, w.CacheWrite)
 	inherit(&w.AudioInput, base.AudioInput, w.Input)
+	inherit(&w.ImageInput, base.ImageInput, w.Input)
 	inherit(&w.Reasoning, base.Reasoning, w.Output)
 	inherit(&w.AudioOutput, base.AudioOutput, w.Output)
 	return w
@@ -151,6 +156,7 @@ func (r *Rates) dearer(o *Rates) Rates {
 		Input: max(r.Input, o.Input), CacheRead: max(r.CacheRead, o.CacheRead), CacheWrite: max(r.CacheWrite, o.CacheWrite),
 		CacheWriteLong: max(r.CacheWriteLong, o.CacheWriteLong), AudioInput: max(r.AudioInput, o.AudioInput), Output: max(r.Output, o.Output),
 		Reasoning: max(r.Reasoning, o.Reasoning), AudioOutput: max(r.AudioOutput, o.AudioOutput), Images: max(r.Images, o.Images), Requests: max(r.Requests, o.Requests),
+		ImageInput: max(r.ImageInput, o.ImageInput), Characters: max(r.Characters, o.Characters), Seconds: max(r.Seconds, o.Seconds),
 	}
 }
 
@@ -165,5 +171,8 @@ func (r *Rates) cost(u *Usage) money.Nanos {
 		Add(r.Reasoning.Cost(u.Reasoning)).
 		Add(r.AudioOutput.Cost(u.AudioOutput)).
 		Add(r.Images.Cost(u.Images)).
+		Add(r.ImageInput.Cost(u.ImageInput)).
+		Add(r.Characters.Cost(u.Characters)).
+		Add(r.Seconds.Cost(u.Seconds)).
 		Add(r.Requests.Cost(1))
 }

@@ -73,6 +73,7 @@ func checkRates(where string, r *Rates) error {
 	}{
 		{"input", r.Input}, {"cache_read", r.CacheRead}, {"cache_write", r.CacheWrite}, {"cache_write_long", r.CacheWriteLong}, {"audio_input", r.AudioInput},
 		{"output", r.Output}, {"reasoning", r.Reasoning}, {"audio_output", r.AudioOutput}, {"images", r.Images}, {"requests", r.Requests},
+		{"image_input", r.ImageInput}, {"characters", r.Characters}, {"seconds", r.Seconds},
 	} {
 		if b.rate < 0 {
 			return fmt.Errorf("%s%s must not be negative", where, b.name)

@@ -6,8 +6,8 @@ import (
 	"airfield/internal/money"
 )
 
-// Most is the most that a request can cost whose usage has at most as many prompt tokens, completion tokens and images
-// as caps; how caps divides them into buckets does not matter. It is a bound for every way a provider may divide and
+// Most is the most that a request can cost whose usage has at most as many prompt tokens, completion tokens, images,
+// characters and seconds as caps; how caps divides them into buckets does not matter. It is a bound for every way a provider may divide and
 // bill them: whatever is cached, written, audio or reasoning, whichever context tier is reached. A request for a named
 // service tier may be given the usual one; one that leaves the tier to the provider ("", auto), or names one without a
 // price, may be given any.
@@ -44,16 +44,21 @@ func (p *Price) mostOf(s *Service, caps *Usage) money.Nanos {
 			break
 		}
 		r := p.at(s, from)
-		most = max(most, r.most(min(prompt, to), caps.Completion(), max(caps.Images, 0)))
+		most = max(most, r.most(min(prompt, to), caps.Completion()).Add(r.pieces(caps)))
 	}
 	return most
 }
 
 // most charges all tokens at the dearest rate of their direction. The rates are whole.
-func (r *Rates) most(prompt, completion, images int64) money.Nanos {
-	in := [...]money.PerMillion{r.Input, r.CacheRead, r.CacheWrite, r.CacheWriteLong, r.AudioInput}
+func (r *Rates) most(prompt, completion int64) money.Nanos {
+	in := [...]money.PerMillion{r.Input, r.CacheRead, r.CacheWrite, r.CacheWriteLong, r.AudioInput, r.ImageInput}
 	out := [...]money.PerMillion{r.Output, r.Reasoning, r.AudioOutput}
-	return bound(in[:], prompt).Add(bound(out[:], completion)).Add(r.Images.Cost(images)).Add(r.Requests.Cost(1))
+	return bound(in[:], prompt).Add(bound(out[:], completion)).Add(r.Requests.Cost(1))
+}
+
+// pieces charges what is not counted in tokens.
+func (r *Rates) pieces(caps *Usage) money.Nanos {
+	return r.Images.Cost(max(caps.Images, 0)).Add(r.Characters.Cost(max(caps.Characters, 0))).Add(r.Seconds.Cost(max(caps.Seconds, 0)))
 }
 
 // bound is no less than any sum of buckets that share the tokens, though each of them is rounded up: a bucket whose

@@ -50,6 +50,8 @@ func TestEveryBucketHasItsRate(t *testing.T) {
 		{"a service tier that nobody priced, as the dearest", tierPrice, "turbo", Usage{Input: 10, Output: 2}, 200 + 200 + 3, false},
 		{"one where there are none", plain, "priority", Usage{Input: 10}, 100, false},
 		{"nothing below nothing", tierPrice, "", Usage{Input: -5, CacheRead: 10}, 10 + 3, true},
+		{"what is spoken and heard", Price{Rates: Rates{Characters: 15_000, Seconds: 100 * each, ImageInput: 4 * each}}, "", Usage{Characters: 1001, Seconds: 9, ImageInput: 2}, 16 + 900 + 8, true},
+		{"pictures without a rate, as input", plain, "", Usage{ImageInput: 3}, 30, true},
 		{"a number beyond all numbers", tierPrice, "", Usage{Input: math.MaxInt64, Output: math.MaxInt64}, math.MaxInt64, true},
 	} {
 		if got, known := c.price.CostAt(c.service, c.usage); got != c.want || known != c.known {
@@ -86,7 +88,7 @@ func TestMostIsExactWhereNothingIsRounded(t *testing.T) {
 // checkMost holds the promise that reservations stand on: no usage within the caps costs more.
 func checkMost(t *testing.T, p *Price, asked, billed string, caps, used Usage) {
 	t.Helper()
-	if used.Prompt() > caps.Prompt() || used.Completion() > caps.Completion() || used.Images > max(caps.Images, 0) {
+	if used.Prompt() > caps.Prompt() || used.Completion() > caps.Completion() || used.Images > max(caps.Images, 0) || used.Characters > caps.Characters || used.Seconds > caps.Seconds {
 		t.Fatalf("the test is wrong: %+v is more than %+v", used, caps)
 	}
 	if cost, _ := p.CostAt(billed, used); cost > p.Most(asked, caps) {
@@ -109,7 +111,7 @@ func chance(r *rand.Rand) *Price {
 		return money.PerMillion(r.Int64N(100_000_000_000))
 	}
 	rates := func() Rates {
-		return Rates{rate(), rate(), rate(), rate(), rate(), rate(), rate(), rate(), rate(), rate()}
+		return Rates{rate(), rate(), rate(), rate(), rate(), rate(), rate(), rate(), rate(), rate(), rate(), rate(), rate()}
 	}
 	tiers := func() (list []ContextTier) {
 		above := int64(0)
@@ -155,15 +157,15 @@ func FuzzMostIsABound(f *testing.F) {
 			if r.IntN(2) == 0 {
 				in, out = r.Int64N(1000), r.Int64N(12)
 			}
-			caps := Usage{Input: in, Output: out, Images: images}
+			caps := Usage{Input: in, Output: out, Images: images, Characters: images / 2, Seconds: images / 3}
 			if in < math.MaxInt64 && out < math.MaxInt64 {
-				ins := []*int64{&used.Input, &used.CacheRead, &used.CacheWrite, &used.CacheWriteLong, &used.AudioInput}
+				ins := []*int64{&used.Input, &used.CacheRead, &used.CacheWrite, &used.CacheWriteLong, &used.AudioInput, &used.ImageInput}
 				outs := []*int64{&used.Output, &used.Reasoning, &used.AudioOutput}
 				r.Shuffle(len(ins), func(i, j int) { ins[i], ins[j] = ins[j], ins[i] })
 				r.Shuffle(len(outs), func(i, j int) { outs[i], outs[j] = outs[j], outs[i] })
 				deal(r, in, ins...)
 				deal(r, out, outs...)
-				used.Images = r.Int64N(images + 1)
+				used.Images, used.Characters, used.Seconds = r.Int64N(images+1), r.Int64N(caps.Characters+1), r.Int64N(caps.Seconds+1)
 			} else {
 				used = caps
 			}

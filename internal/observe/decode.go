@@ -218,6 +218,9 @@ func (d *decoder) call(c *llm.Call) {
 			c.Redacted[class] = int(d.number())
 		}
 	}
+	c.Usage.ImageInput = d.number()
+	c.Usage.Characters = d.number()
+	c.Usage.Seconds = d.number()
 }
 
 func (d *decoder) attempt() llm.Attempt {

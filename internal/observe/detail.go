@@ -36,6 +36,9 @@ type detail struct {
 	AudioInput   int64             `json:"audio_input_tokens"`
 	AudioOutput  int64             `json:"audio_output_tokens"`
 	Images       int64             `json:"images"`
+	ImageInput   int64             `json:"image_input_tokens"`
+	Characters   int64             `json:"characters"`
+	Seconds      int64             `json:"seconds"`
 	Service      string            `json:"service_tier"`
 	Waited       int64             `json:"waited_us"`
 	Decision     json.RawMessage   `json:"decision"`
@@ -145,6 +148,9 @@ func appendDetail(b []byte, c *llm.Call) []byte {
 	o.number("audio_input_tokens", c.Usage.AudioInput)
 	o.number("audio_output_tokens", c.Usage.AudioOutput)
 	o.number("images", c.Usage.Images)
+	o.number("image_input_tokens", c.Usage.ImageInput)
+	o.number("characters", c.Usage.Characters)
+	o.number("seconds", c.Usage.Seconds)
 	o.text("service_tier", c.Service)
 	o.number("waited_us", c.Waited.Microseconds())
 	if json.Valid([]byte(c.Decision)) {
@@ -212,7 +218,8 @@ func (d *detail) fill(c *llm.Call) {
 	c.Surface, c.Deployment, c.Provider, c.Upstream, c.Stream, c.Status = d.Surface, d.Deployment, d.Provider, d.Upstream, d.Stream != 0, int(d.Status)
 	c.ErrorKind, c.Error, c.Finish = d.ErrorKind, d.Error, d.Finish
 	c.Usage = llm.Usage{Input: d.Input, CacheRead: d.CacheRead, CacheWrite: d.CacheWrite, Output: d.Output, Reasoning: d.Reasoning, Source: d.UsageSource,
-		CacheWriteLong: d.WriteLong, AudioInput: d.AudioInput, AudioOutput: d.AudioOutput, Images: d.Images}
+		CacheWriteLong: d.WriteLong, AudioInput: d.AudioInput, AudioOutput: d.AudioOutput, Images: d.Images,
+		ImageInput: d.ImageInput, Characters: d.Characters, Seconds: d.Seconds}
 	c.Service, c.Waited, c.Decision = d.Service, micros(d.Waited), string(d.Decision)
 	c.PriceID, c.SpanID, c.ParentSpanID, c.Prompt, c.Version = d.PriceID, d.SpanID, d.ParentSpanID, d.Prompt, int(d.Version)
 	c.Cache, c.Degraded, c.RequestSize, c.ResponseSize = d.Cache, d.Degraded, d.RequestSize, d.ResponseSize

@@ -117,6 +117,9 @@ func (e *encoder) call(kind byte, c *llm.Call) {
 		e.text(class)
 		e.number(int64(n))
 	}
+	e.number(c.Usage.ImageInput)
+	e.number(c.Usage.Characters)
+	e.number(c.Usage.Seconds)
 }
 
 func (e *encoder) attempt(a *llm.Attempt) {

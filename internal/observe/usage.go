@@ -91,10 +91,12 @@ const usageKey = "hour = ? AND environment = ? AND business_unit = ? AND workflo
 
 // usageFigures are the columns that add up, in the order of figures.
 var usageFigures = []string{"calls", "errors", "unpriced", "input_tokens", "cache_read_tokens", "cache_write_tokens", "output_tokens", "reasoning_tokens", "nanos_usd",
-	"cache_write_long_tokens", "audio_input_tokens", "audio_output_tokens", "images"}
+	"cache_write_long_tokens", "audio_input_tokens", "audio_output_tokens", "images",
+	"image_input_tokens", "characters", "seconds"}
 
 func figures(calls, errors, unpriced *int64, u *llm.Usage, nanos *money.Nanos) []any {
-	return []any{calls, errors, unpriced, &u.Input, &u.CacheRead, &u.CacheWrite, &u.Output, &u.Reasoning, (*int64)(nanos), &u.CacheWriteLong, &u.AudioInput, &u.AudioOutput, &u.Images}
+	return []any{calls, errors, unpriced, &u.Input, &u.CacheRead, &u.CacheWrite, &u.Output, &u.Reasoning, (*int64)(nanos), &u.CacheWriteLong, &u.AudioInput, &u.AudioOutput, &u.Images,
+		&u.ImageInput, &u.Characters, &u.Seconds}
 }
 
 func (s *sums) figures() []any { return figures(&s.calls, &s.errors, &s.unpriced, &s.usage, &s.nanos) }

@@ -66,7 +66,7 @@ type handles struct {
 	calls, unpriced                           prometheus.Counter
 	duration, first                           prometheus.Observer
 	input, cacheRead, cacheWrite, out, reason prometheus.Counter
-	cacheWriteLong, audioIn, audioOut         prometheus.Counter
+	cacheWriteLong, audioIn, audioOut, imgIn  prometheus.Counter
 	cost                                      prometheus.Counter
 }
 
@@ -139,6 +139,7 @@ func (m *Metrics) Call(c *llm.Call) {
 	add(h.cacheWriteLong, u.CacheWriteLong)
 	add(h.audioIn, u.AudioInput)
 	add(h.audioOut, u.AudioOutput)
+	add(h.imgIn, u.ImageInput)
 	switch {
 	case c.Cost > 0:
 		h.cost.Add(float64(c.Cost) / float64(money.Dollar))
@@ -179,6 +180,7 @@ func (m *Metrics) handle(key labels) *handles {
 		cacheWriteLong: m.tokens.WithLabelValues("cache_write_long", key.workflow, key.model),
 		audioIn:        m.tokens.WithLabelValues("audio_input", key.workflow, key.model),
 		audioOut:       m.tokens.WithLabelValues("audio_output", key.workflow, key.model),
+		imgIn:          m.tokens.WithLabelValues("image_input", key.workflow, key.model),
 
 		cost:     m.cost.WithLabelValues(key.workflow, key.model),
 		unpriced: m.unpriced.WithLabelValues(key.workflow, key.model),

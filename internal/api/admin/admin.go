@@ -13,6 +13,7 @@ import (
 
 	"airfield/internal/access"
 	"airfield/internal/api"
+	"airfield/internal/batch"
 	"airfield/internal/caller"
 	"airfield/internal/cost"
 	"airfield/internal/fault"
@@ -33,6 +34,7 @@ type Door struct {
 	Notify         *notify.Notifier
 	Budgets        *cost.Budgets
 	Prices         Prices
+	Batches        *batch.Batches
 	System         System
 	MaxUpload      int64
 	Version        string

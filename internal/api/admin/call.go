@@ -41,6 +41,9 @@ type Call struct {
 	Reasoning     int64             `json:"reasoning_tokens,omitempty"`
 	AudioOutput   int64             `json:"audio_output_tokens,omitempty"`
 	Images        int64             `json:"images,omitempty"`
+	ImageInput    int64             `json:"image_input_tokens,omitempty"`
+	Characters    int64             `json:"characters,omitempty" doc:"That were spoken."`
+	Seconds       int64             `json:"seconds,omitempty" doc:"Of sound that was heard."`
 	ServiceTier   string            `json:"service_tier,omitempty" doc:"That was billed, as the provider names it."`
 	UsageSource   string            `json:"usage_source,omitempty" enum:"reported,counted,estimated"`
 	CostUSD       money.Nanos       `json:"cost_usd"`
@@ -97,6 +100,7 @@ func callOf(c llm.Call) Call {
 		Provider: c.Provider, UpstreamModel: c.Upstream, Stream: c.Stream, Status: c.Status, Outcome: string(c.Outcome), ErrorKind: c.ErrorKind, Error: c.Error, Finish: c.Finish,
 		InputTokens: c.Usage.Prompt(), CacheRead: c.Usage.CacheRead, CacheWrite: c.Usage.CacheWrite, OutputTokens: c.Usage.Completion(), Reasoning: c.Usage.Reasoning,
 		CacheLong: c.Usage.CacheWriteLong, AudioInput: c.Usage.AudioInput, AudioOutput: c.Usage.AudioOutput, Images: c.Usage.Images, ServiceTier: c.Service,
+		ImageInput: c.Usage.ImageInput, Characters: c.Usage.Characters, Seconds: c.Usage.Seconds,
 		UsageSource: string(c.Usage.Source), CostUSD: c.Cost, Priced: c.Priced, PriceID: c.PriceID, TraceID: c.TraceID, SpanID: c.SpanID, Prompt: c.Prompt, PromptVersion: c.Version,
 		WaitedMS: millis(c.Waited), Decision: decisionOf(c), Cache: c.Cache, Degraded: c.Degraded, Redaction: c.Redaction, Redacted: c.Redacted, RequestBytes: c.RequestSize, ResponseBytes: c.ResponseSize, Attempts: []Attempt{},
 	}

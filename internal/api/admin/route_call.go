@@ -199,6 +199,7 @@ func (d *Door) register(a huma.API) {
 	d.registerCalls(a)
 	d.registerRoutes(a)
 	d.registerBudgets(a)
+	d.registerBatches(a)
 	d.registerPrices(a)
 	for _, s := range d.streams() {
 		s.describe(a)

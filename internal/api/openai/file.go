@@ -69,7 +69,7 @@ func (d *Door) createFile(w http.ResponseWriter, r *http.Request) (any, error) {
 	case made == nil:
 		return nil, fault.New(fault.Invalid, "form", "the form has no part named file").At("file")
 	case purpose == "":
-		return undo(fault.New(fault.Invalid, "form", "the form has no part named purpose").Hinted("use assistants or user_data").At("purpose"))
+		return undo(fault.New(fault.Invalid, "form", "the form has no part named purpose").Hinted("use assistants, user_data or batch").At("purpose"))
 	}
 	if made.Purpose != purpose {
 		file, err := d.Ingest.SetPurpose(r.Context(), made.ID, purpose)

@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"airfield/internal/api"
+	"airfield/internal/batch"
 	"airfield/internal/fault"
 	"airfield/internal/gateway"
 	"airfield/internal/ingest"
@@ -26,6 +27,7 @@ type Door struct {
 	Gateway        *gateway.Gateway
 	Ingest         *ingest.Pipeline
 	Retrieve       *retrieve.Retriever
+	Batches        *batch.Batches
 	MaxRequest     int64 // bytes of a model request
 	MaxUpload      int64 // bytes of an uploaded file
 	Authentication api.Authenticate
@@ -37,7 +39,7 @@ func (d *Door) model(surface llm.Surface) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		body, err := api.Body(w, r, d.MaxRequest)
 		if err == nil {
-			req := gateway.Request{Surface: surface, Body: body}
+			req := gateway.Request{Surface: surface, Body: body, ContentType: formType(r)}
 			if err = api.Wishes(r.Header, &req); err == nil {
 				err = d.Gateway.Do(r.Context(), &req, w)
 			}
@@ -46,6 +48,14 @@ func (d *Door) model(surface llm.Surface) http.HandlerFunc {
 			d.refuse(w, r, err)
 		}
 	}
+}
+
+// formType is the content type of a form, which its reader needs; of everything else the surface says what it is.
+func formType(r *http.Request) string {
+	if t := r.Header.Get("Content-Type"); strings.HasPrefix(t, "multipart/") {
+		return t
+	}
+	return ""
 }
 
 // object answers with JSON or an error.

@@ -25,6 +25,12 @@ func (d *Door) routes() []Route {
 	return []Route{
 		{"POST", "/v1/chat/completions", "A chat completion, whole or as a stream", d.model(llm.ChatCompletions)},
 		{"POST", "/v1/embeddings", "Vectors of texts", d.model(llm.Embeddings)},
+		{"POST", "/v1/moderations", "Whether texts or pictures are harmful", d.model(llm.Moderations)},
+		{"POST", "/v1/images/generations", "Pictures from a text, whole or as a stream", d.model(llm.Images)},
+		{"POST", "/v1/images/edits", "Pictures from pictures, as a form", d.model(llm.ImageEdits)},
+		{"POST", "/v1/audio/speech", "Speech from a text: sound, or a stream of events", d.model(llm.Speech)},
+		{"POST", "/v1/audio/transcriptions", "The text of a recording, as a form; whole or as a stream", d.model(llm.Transcriptions)},
+		{"POST", "/v1/audio/translations", "The text of a recording in English, as a form", d.model(llm.Translations)},
 		{"GET", "/v1/models", "The models that callers may ask for", d.handle(d.listModels)},
 		{"GET", "/v1/models/{model...}", "One model", d.handle(d.getModel)},
 		{"POST", "/v1/answers", "A cited answer from collections; of Airfield itself", d.handle(d.answer)},
@@ -34,6 +40,11 @@ func (d *Door) routes() []Route {
 		{"GET", "/v1/files/{file}", "One file", d.handle(d.getFile)},
 		{"GET", "/v1/files/{file}/content", "A file's bytes", d.fileContent},
 		{"DELETE", "/v1/files/{file}", "Delete a file, and take it out of every vector store", d.handle(d.deleteFile)},
+
+		{"POST", "/v1/batches", "Make the calls of a file when there is room for them", d.handle(d.createLines)},
+		{"GET", "/v1/batches", "The batches of this workflow, the newest first", d.handle(d.listLines)},
+		{"GET", "/v1/batches/{batch}", "How far a batch is", d.handle(d.getLines)},
+		{"POST", "/v1/batches/{batch}/cancel", "Stop what has not begun of a batch", d.handle(d.cancelLines)},
 
 		{"POST", "/v1/vector_stores", "Make a vector store, which is a collection", d.handle(d.createStore)},
 		{"GET", "/v1/vector_stores", "The vector stores that this caller may search", d.handle(d.listStores)},

@@ -27,6 +27,8 @@ type Event struct {
 
 // Reader reads events. The events that were seen are passed on by Ready, or withheld by Hold.
 type Reader struct {
+	Most int // the size up to which events are looked into, set after Reset; 0 is MaxEvent
+
 	src     io.Reader
 	buf     []byte
 	from    int // of what was seen and neither taken nor withheld
@@ -80,6 +82,13 @@ func (r *Reader) Fill() error {
 	return err
 }
 
+func (r *Reader) most() int {
+	if r.Most > 0 {
+		return r.Most
+	}
+	return MaxEvent
+}
+
 // ends reports whether the buffer ends with an event's end.
 func (r *Reader) ends() bool {
 	return bytes.HasSuffix(r.buf, []byte("\n\n")) || bytes.HasSuffix(r.buf, []byte("\n\r\n"))
@@ -92,7 +101,7 @@ func (r *Reader) Begun() bool {
 	if r.unended {
 		b = b[:r.came]
 	}
-	return len(b) >= MaxEvent || bytes.Contains(b, []byte("\n\n")) || bytes.Contains(b, []byte("\n\r\n"))
+	return len(b) >= r.most() || bytes.Contains(b, []byte("\n\n")) || bytes.Contains(b, []byte("\n\r\n"))
 }
 
 // Next returns the next event that is complete, or the next part of one that is too large; false until the next Fill.
@@ -122,7 +131,7 @@ func (r *Reader) Next() (Event, bool) {
 
 // part gives out what there is of an event that is, or has become, too large.
 func (r *Reader) part() (Event, bool) {
-	if r.next == len(r.buf) || (!r.inside && len(r.buf)-r.next < MaxEvent) {
+	if r.next == len(r.buf) || (!r.inside && len(r.buf)-r.next < r.most()) {
 		return Event{}, false
 	}
 	// A line end at the end is kept back: with the next byte it may be the end of the event.

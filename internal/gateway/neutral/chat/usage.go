@@ -1,6 +1,7 @@
 package chat
 
 import (
+	"airfield/internal/gateway/neutral"
 	"airfield/internal/gateway/scan"
 	"airfield/internal/llm"
 )
@@ -25,11 +26,11 @@ func ReadUsage(value []byte, u *llm.Usage) bool {
 		case "completion_tokens":
 			r.readTotal(&r.completion, o.Value)
 		case "total_tokens":
-			r.total = tokens(o.Value)
+			r.total = neutral.Tokens(o.Value)
 		case "prompt_cache_hit_tokens", "cached_tokens", "cache_read_input_tokens": // other names of the cached_tokens in details
-			r.cached = max(r.cached, tokens(o.Value))
+			r.cached = max(r.cached, neutral.Tokens(o.Value))
 		case "cache_creation_input_tokens":
-			r.written = max(r.written, tokens(o.Value))
+			r.written = max(r.written, neutral.Tokens(o.Value))
 		case "cache_creation":
 			r.readLong(o.Value)
 		case "prompt_tokens_details":
@@ -37,7 +38,7 @@ func ReadUsage(value []byte, u *llm.Usage) bool {
 		case "completion_tokens_details":
 			r.readCompletion(o.Value)
 		case "reasoning_tokens": // beside the totals, where others have details
-			r.reasoning = max(r.reasoning, tokens(o.Value))
+			r.reasoning = max(r.reasoning, neutral.Tokens(o.Value))
 		}
 	}
 	if o.Err() != nil {
@@ -53,7 +54,7 @@ func (r *reported) readTotal(into *int64, value []byte) {
 	if scan.Kind(value) == 'n' {
 		return
 	}
-	*into = tokens(value)
+	*into = neutral.Tokens(value)
 	if n, ok := scan.Int(value); !ok || n != *into {
 		r.broken = true
 	}
@@ -63,13 +64,13 @@ func (r *reported) readPrompt(value []byte) {
 	for d := scan.Object(value); d.Next(); {
 		switch string(d.Key) {
 		case "cached_tokens":
-			r.cached = max(r.cached, tokens(d.Value))
+			r.cached = max(r.cached, neutral.Tokens(d.Value))
 		case "cache_write_tokens", "cache_creation_tokens":
-			r.written = max(r.written, tokens(d.Value))
+			r.written = max(r.written, neutral.Tokens(d.Value))
 		case "cache_creation_token_details":
 			r.readLong(d.Value)
 		case "audio_tokens":
-			r.audioIn = tokens(d.Value)
+			r.audioIn = neutral.Tokens(d.Value)
 		}
 	}
 }
@@ -78,7 +79,7 @@ func (r *reported) readPrompt(value []byte) {
 func (r *reported) readLong(value []byte) {
 	for d := scan.Object(value); d.Next(); {
 		if string(d.Key) == "ephemeral_1h_input_tokens" {
-			r.writtenLong = max(r.writtenLong, tokens(d.Value))
+			r.writtenLong = max(r.writtenLong, neutral.Tokens(d.Value))
 		}
 	}
 }
@@ -87,9 +88,9 @@ func (r *reported) readCompletion(value []byte) {
 	for d := scan.Object(value); d.Next(); {
 		switch string(d.Key) {
 		case "reasoning_tokens":
-			r.reasoning = max(r.reasoning, tokens(d.Value))
+			r.reasoning = max(r.reasoning, neutral.Tokens(d.Value))
 		case "audio_tokens":
-			r.audioOut = tokens(d.Value)
+			r.audioOut = neutral.Tokens(d.Value)
 		}
 	}
 }
@@ -121,19 +122,7 @@ func (r *reported) usage() llm.Usage {
 	return u
 }
 
-const (
-	mostTokens  = 100 << 20 // of one request: no model reads or writes so many
-	mostThought = 1 << 20
-)
-
-// tokens reads a number of tokens; what cannot be one is none.
-func tokens(value []byte) int64 {
-	n, ok := scan.Int(value)
-	if !ok || n < 0 || n > mostTokens {
-		return 0
-	}
-	return n
-}
+const mostThought = 1 << 20 // tokens
 
 // ReadService reads the name of the service tier that was billed; empty where there is none.
 func ReadService(value []byte) string {

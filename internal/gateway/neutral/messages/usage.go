@@ -1,6 +1,7 @@
 package messages
 
 import (
+	"airfield/internal/gateway/neutral"
 	"airfield/internal/gateway/scan"
 	"airfield/internal/llm"
 )
@@ -12,9 +13,6 @@ type Counts struct {
 	seen                                        bool
 	broken                                      bool
 }
-
-// mostTokens is of one request: no model reads or writes so many.
-const mostTokens = 100 << 20
 
 // Read reads a usage object and reports whether it was one. What cannot be true is not charged by: Usage is then empty.
 func (c *Counts) Read(value []byte) bool {
@@ -50,7 +48,7 @@ func (c *Counts) total(into *int64, value []byte) {
 		return
 	}
 	n, ok := scan.Int(value)
-	if !ok || n < 0 || n > mostTokens {
+	if !ok || n < 0 || n > neutral.MostTokens {
 		c.broken = true
 		return
 	}
@@ -60,7 +58,7 @@ func (c *Counts) total(into *int64, value []byte) {
 func (c *Counts) part(value []byte, name string, into *int64) {
 	for o := scan.Object(value); o.Next(); {
 		if string(o.Key) == name {
-			if n, ok := scan.Int(o.Value); ok && n >= 0 && n <= mostTokens {
+			if n, ok := scan.Int(o.Value); ok && n >= 0 && n <= neutral.MostTokens {
 				*into = n
 			}
 		}

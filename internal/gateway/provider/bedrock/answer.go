@@ -80,9 +80,6 @@ func stopOf(reason string) (neutral.Stop, bool) {
 	return neutral.EndTurn, true
 }
 
-// mostTokens is more than any request has: a number beyond it is none.
-const mostTokens = 1 << 40
-
 // read leaves a usage that cannot be true without its source: the gateway then estimates.
 func (u *usage) read() (out llm.Usage) {
 	if u == nil {
@@ -90,15 +87,15 @@ func (u *usage) read() (out llm.Usage) {
 	}
 	long := int64(0)
 	for _, d := range u.Details {
-		if d.Tokens < 0 || d.Tokens > mostTokens {
+		if d.Tokens < 0 || d.Tokens > neutral.MostTokens {
 			return out
 		}
 		if d.TTL == "1h" {
-			long = min(long+d.Tokens, mostTokens)
+			long = min(long+d.Tokens, neutral.MostTokens)
 		}
 	}
 	for _, n := range []int64{u.Input, u.Output, u.CacheRead, u.CacheWrite} {
-		if n < 0 || n > mostTokens {
+		if n < 0 || n > neutral.MostTokens {
 			return out
 		}
 	}

@@ -1,6 +1,7 @@
 package bedrock
 
 import (
+	"airfield/internal/gateway/neutral"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -184,7 +185,7 @@ func (p *Provider) embedPart(ctx context.Context, a *gateway.Attempt, e *embedde
 	if n, err := strconv.ParseInt(header.Get(tokenHeader), 10, 64); err == nil && out.tokens == 0 {
 		out.tokens = n
 	}
-	if out.tokens < 0 || out.tokens > mostTokens {
+	if out.tokens < 0 || out.tokens > neutral.MostTokens {
 		out.tokens = 0
 	}
 	out.requestID = r.RequestID

@@ -168,7 +168,7 @@ func FuzzWhatIsReadOfAnAnswerHoldsTogether(f *testing.F) {
 	f.Add([]byte(`{"message":"x","__type":"y"}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		if a, err := (dialect{}).ReadAnswer(data); err == nil {
-			if u := a.Usage; u.Input < 0 || u.Output < 0 || u.CacheWrite < 0 || u.CacheWriteLong < 0 || u.Total() > 8*mostTokens {
+			if u := a.Usage; u.Input < 0 || u.Output < 0 || u.CacheWrite < 0 || u.CacheWriteLong < 0 || u.Total() > 8*neutral.MostTokens {
 				t.Fatalf("it used %+v", u)
 			}
 		}

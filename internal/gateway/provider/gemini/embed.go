@@ -1,6 +1,7 @@
 package gemini
 
 import (
+	"airfield/internal/gateway/neutral"
 	"bytes"
 	"context"
 	"encoding/base64"
@@ -146,11 +147,11 @@ func (p *Provider) readVectors(r *gateway.Response, texts []string, all *vectors
 	}
 	for _, e := range read.Predictions {
 		list = append(list, e.Embeddings.Values)
-		if n := e.Embeddings.Statistics.Tokens; n > 0 && n < mostTokens {
+		if n := e.Embeddings.Statistics.Tokens; n > 0 && n < neutral.MostTokens {
 			tokens += int64(n)
 		}
 	}
-	if read.Usage != nil && read.Usage.Prompt > 0 && read.Usage.Prompt < mostTokens {
+	if read.Usage != nil && read.Usage.Prompt > 0 && read.Usage.Prompt < neutral.MostTokens {
 		tokens = read.Usage.Prompt
 	}
 	if len(list) != len(texts) {

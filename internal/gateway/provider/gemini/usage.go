@@ -1,6 +1,9 @@
 package gemini
 
-import "airfield/internal/llm"
+import (
+	"airfield/internal/gateway/neutral"
+	"airfield/internal/llm"
+)
 
 // usage is what an answer used, or did until now: the prompt includes what came from the cache, the candidates do not
 // include what was thought (https://ai.google.dev/api/generate-content#UsageMetadata).
@@ -19,12 +22,10 @@ type modality struct {
 	Tokens   int64  `json:"tokenCount"`
 }
 
-const mostTokens = 100 << 20 // of one request: no model reads or writes so many
-
 // read divides the figures into buckets that do not overlap. What cannot be true is not charged by.
 func (u *usage) read(into *llm.Usage) {
 	for _, n := range []int64{u.Prompt, u.Cached, u.Candidates, u.Thoughts, u.ToolUse} {
-		if n < 0 || n > mostTokens {
+		if n < 0 || n > neutral.MostTokens {
 			return
 		}
 	}
@@ -42,9 +43,9 @@ func (u *usage) read(into *llm.Usage) {
 
 func sound(list []modality) (n int64) {
 	for _, m := range list {
-		if m.Modality == "AUDIO" && m.Tokens > 0 && m.Tokens <= mostTokens {
+		if m.Modality == "AUDIO" && m.Tokens > 0 && m.Tokens <= neutral.MostTokens {
 			n += m.Tokens
 		}
 	}
-	return min(n, mostTokens)
+	return min(n, neutral.MostTokens)
 }

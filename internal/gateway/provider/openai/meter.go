@@ -22,7 +22,13 @@ type meter struct {
 }
 
 // NewMeter returns a meter for one answer of the surface.
-func NewMeter(s llm.Surface) gateway.Meter { return &meter{surface: s} }
+func NewMeter(s llm.Surface) gateway.Meter {
+	switch s {
+	case llm.Images, llm.ImageEdits, llm.Speech, llm.Transcriptions, llm.Translations:
+		return &mediaMeter{surface: s}
+	}
+	return &meter{surface: s}
+}
 
 // Event reads a chunk of a chat completion.
 func (m *meter) Event(data []byte) gateway.Event {

@@ -1,4 +1,4 @@
-// Package openai talks to every endpoint that speaks OpenAI's API: chat completions and embeddings. The gateway's
+// Package openai talks to every endpoint that speaks OpenAI's API: chat, embeddings, moderations, images and sound. The gateway's
 // wiring gives it the kind of this name.
 package openai
 
@@ -57,11 +57,19 @@ func Open(name string, c gateway.ProviderConfig, place Place) (*Provider, error)
 }
 
 // paths are where the surfaces are, below the base URL.
-var paths = map[llm.Surface]string{llm.ChatCompletions: "chat/completions", llm.Embeddings: "embeddings"}
+var paths = map[llm.Surface]string{
+	llm.ChatCompletions: "chat/completions", llm.Embeddings: "embeddings", llm.Moderations: "moderations",
+	llm.Images: "images/generations", llm.ImageEdits: "images/edits",
+	llm.Speech: "audio/speech", llm.Transcriptions: "audio/transcriptions", llm.Translations: "audio/translations",
+}
 
 // served are the surfaces that an endpoint serves itself.
 func served(c gateway.ProviderConfig) []llm.Surface {
-	if len(c.Surfaces) == 0 {
+	switch {
+	case len(c.Surfaces) > 0:
+	case c.PriceList == "openai":
+		return slices.Sorted(maps.Keys(paths))
+	default:
 		return []llm.Surface{llm.ChatCompletions, llm.Embeddings}
 	}
 	var list []llm.Surface

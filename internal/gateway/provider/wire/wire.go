@@ -88,6 +88,9 @@ func (w *Client) Send(ctx context.Context, common *http.Request, a *gateway.Atte
 	if a.Traceparent != "" {
 		header["Traceparent"] = []string{a.Traceparent}
 	}
+	if a.ContentType != "" {
+		header["Content-Type"] = []string{a.ContentType}
+	}
 	if a.Stream {
 		header["Accept"] = []string{"text/event-stream"}
 	}
