@@ -18,6 +18,7 @@ import (
 	"airfield/internal/fault"
 	"airfield/internal/gateway"
 	"airfield/internal/gateway/neutral"
+	"airfield/internal/gateway/provider/anthropic"
 	"airfield/internal/gateway/provider/openai"
 	"airfield/internal/llm"
 	"airfield/internal/secret"
@@ -90,6 +91,7 @@ type world struct {
 	door     *httptest.Server
 	upstream *httptest.Server
 	url      string
+	nobody   bool // the door does not say for whom calls are
 }
 
 // one dollar per million tokens in, two for cached... the numbers differ so that every bucket shows in a sum.
@@ -141,7 +143,7 @@ func newWorldOf(t *testing.T, parts gateway.Parts, upstream http.HandlerFunc, ch
 	}
 	var err error
 	w.parts.Kinds, w.parts.Recorder, w.parts.Log = kinds(), w.log, slog.New(slog.DiscardHandler)
-	w.parts.Prices = priceList{"up/real-chat": testPrice, "up/real-embed": testPrice}
+	w.parts.Prices = priceList{"up/real-chat": testPrice, "up/real-embed": testPrice, "anthropic/real-claude": testPrice}
 	w.Gateway, err = gateway.New(c, w.parts)
 	if err != nil {
 		t.Fatal(err)
@@ -154,7 +156,7 @@ func newWorldOf(t *testing.T, parts gateway.Parts, upstream http.HandlerFunc, ch
 }
 
 func kinds() map[string]gateway.Kind {
-	return map[string]gateway.Kind{"openai": openai.New, "builtin": func(string, gateway.ProviderConfig, *slog.Logger) (gateway.Provider, error) {
+	return map[string]gateway.Kind{"openai": openai.New, "anthropic": anthropic.New, "builtin": func(string, gateway.ProviderConfig, *slog.Logger) (gateway.Provider, error) {
 		return nothing{}, nil
 	}}
 }
@@ -180,10 +182,16 @@ func (w *world) serve(rw http.ResponseWriter, r *http.Request) {
 		ctx = telemetry.WithRemote(ctx, parent)
 	}
 	surface := llm.ChatCompletions
-	if strings.HasSuffix(r.URL.Path, "embeddings") {
-		surface = llm.Embeddings
+	for path, other := range map[string]llm.Surface{"embeddings": llm.Embeddings, "/messages": llm.Messages, "count_tokens": llm.CountTokens} {
+		if strings.HasSuffix(r.URL.Path, path) {
+			surface = other
+		}
 	}
-	err = w.Do(ctx, &gateway.Request{Surface: surface, Body: body, Tags: map[string]string{"team": "a"}, User: "u", Session: "s"}, rw)
+	req := &gateway.Request{Surface: surface, Body: body, Tags: map[string]string{"team": "a"}, User: "u", Session: "s"}
+	if w.nobody {
+		req.User = ""
+	}
+	err = w.Do(ctx, req, rw)
 	if err != nil {
 		f := fault.As(err)
 		rw.WriteHeader(f.Kind.Status())
