@@ -91,7 +91,8 @@ type world struct {
 	door     *httptest.Server
 	upstream *httptest.Server
 	url      string
-	nobody   bool // the door does not say for whom calls are
+	nobody   bool        // the door does not say for whom calls are
+	header   http.Header // that it lets through
 }
 
 // one dollar per million tokens in, two for cached... the numbers differ so that every bucket shows in a sum.
@@ -187,7 +188,7 @@ func (w *world) serve(rw http.ResponseWriter, r *http.Request) {
 			surface = other
 		}
 	}
-	req := &gateway.Request{Surface: surface, Body: body, Tags: map[string]string{"team": "a"}, User: "u", Session: "s"}
+	req := &gateway.Request{Surface: surface, Body: body, Header: w.header, Tags: map[string]string{"team": "a"}, User: "u", Session: "s"}
 	if w.nobody {
 		req.User = ""
 	}

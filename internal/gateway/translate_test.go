@@ -109,7 +109,7 @@ func TestAMessageIsAnsweredByWhoSpeaksChatCompletions(t *testing.T) {
 	if json.Unmarshal([]byte(a.body), &m) != nil || m.Type != "message" || m.Content[0].Text != "Hello there" || m.Stop != "end_turn" || m.Usage["input_tokens"] != 60.0 || m.Usage["cache_read_input_tokens"] != 40.0 || m.Usage["output_tokens"] != 10.0 {
 		t.Errorf("%d %s", a.status, a.body)
 	}
-	if want := (llm.Usage{Input: 60, CacheRead: 40, Output: 7, Reasoning: 3, Source: llm.Reported}); row.Usage != want || row.Surface != llm.Messages || row.Provider != "up" || row.Outcome != llm.OK || row.Cost == 0 {
+	if want := (llm.Usage{Input: 60, CacheRead: 40, Output: 7, Reasoning: 3, Source: llm.Reported}); row.Usage != want || row.Surface != llm.Messages || row.Finish != "end_turn" || row.Provider != "up" || row.Outcome != llm.OK || row.Cost == 0 {
 		t.Errorf("%+v", row)
 	}
 	if got := u.last(); !strings.HasPrefix(got, "/v1/chat/completions ") || !strings.Contains(got, `"model":"real-chat"`) || !strings.Contains(got, `"max_tokens":50`) {
@@ -322,6 +322,10 @@ func TestATranslatedStreamIsGivenAgain(t *testing.T) {
 	})
 	first := w.post(t, "/v1/messages", greetingStream)
 	again := w.post(t, "/v1/messages", greetingStream)
+	w.header = http.Header{"Anthropic-Beta": {"another-meaning"}}
+	if a := w.post(t, "/v1/messages", greetingStream); a.header.Get("X-Airfield-Cache") != "miss" {
+		t.Error("what changes the meaning of a request is not part of its key:", a.header)
+	}
 	other := w.chat(t, greetingStream)
 	if again.header.Get("X-Airfield-Cache") != "hit" || named(again.body) != named(first.body) || named(first.body) == "" || strings.Count(again.body, ": airfield ") != 1 {
 		t.Errorf("%v\n%s\n%s", again.header, first.body, again.body)
