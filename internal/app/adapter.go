@@ -34,9 +34,8 @@ var providers = map[string]gateway.Kind{
 // listings say where the models of a kind are listed, and what they are asked for with, where that is not as at OpenAI.
 // An empty address is that of a kind without such a list.
 var listings = map[string]func(gateway.ProviderConfig) (address string, header http.Header){
-	gateway.Azure:   azure.Models,
-	gateway.Gemini:  gemini.Models,
-	gateway.Bedrock: func(gateway.ProviderConfig) (string, http.Header) { return "", nil },
+	gateway.Azure:  azure.Models,
+	gateway.Gemini: gemini.Models,
 }
 
 // embedder gives a feature the gateway's embeddings, tagged with what they are for. Where Airfield itself is the caller,

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"slices"
 	"strings"
@@ -17,6 +18,7 @@ import (
 	"airfield/internal/db"
 	"airfield/internal/fault"
 	"airfield/internal/gateway"
+	"airfield/internal/gateway/provider/bedrock"
 	"airfield/internal/redis"
 	"airfield/internal/secret"
 )
@@ -133,6 +135,11 @@ func reachProvider(ctx context.Context, c gateway.ProviderConfig) (string, error
 	if c.APIKey.Empty() && c.APIKey.Ref() != "" {
 		return "", fault.New(fault.Invalid, "provider_key", "the key %s is not set or empty", c.APIKey.Ref())
 	}
+	ctx, cancel := context.WithTimeout(ctx, reachTime)
+	defer cancel()
+	if c.Kind == gateway.Bedrock {
+		return reachBedrock(ctx, c)
+	}
 	address, header := strings.TrimRight(c.BaseURL, "/")+"/models", http.Header(nil)
 	if listing := listings[c.Kind]; listing != nil {
 		address, header = listing(c)
@@ -142,8 +149,6 @@ func reachProvider(ctx context.Context, c gateway.ProviderConfig) (string, error
 	if address == "" {
 		return "it lists no models: the first call asks it", nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, reachTime)
-	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
 		return "", err
@@ -162,4 +167,25 @@ func reachProvider(ctx context.Context, c gateway.ProviderConfig) (string, error
 		return "", fault.New(fault.Unavailable, "provider_failing", "%s answers with status %d", req.URL.Host, res.StatusCode)
 	}
 	return fmt.Sprintf("%s answers with status %d", req.URL.Host, res.StatusCode), nil
+}
+
+// reachBedrock finds who will sign, and connects: to ask for anything costs money or needs a permission of its own.
+func reachBedrock(ctx context.Context, c gateway.ProviderConfig) (string, error) {
+	address, who, err := bedrock.Identify(ctx, c)
+	if err != nil {
+		return "", err
+	}
+	u, err := url.Parse(address)
+	if err != nil {
+		return "", err
+	}
+	port := u.Port()
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
+	}
+	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", net.JoinHostPort(u.Hostname(), port))
+	if err != nil {
+		return "", fault.New(fault.Unavailable, "provider_away", "%s does not answer: %w", address, err)
+	}
+	return address + " answers; requests are sent with " + who, conn.Close()
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"airfield/internal/limit"
+	"airfield/internal/redact"
 	"airfield/internal/secret"
 )
 
@@ -18,6 +19,7 @@ type Config struct {
 	Providers map[string]ProviderConfig `yaml:"providers" json:"providers" doc:"The upstreams, by a name of your choice."`
 	Models    map[string]ModelConfig    `yaml:"models" json:"models" doc:"The models that callers may ask for, by the name they use."`
 	Routing   Routing                   `yaml:"routing" json:"routing" doc:"How calls are brought to deployments: deadlines, attempts, breakers, queues."`
+	Redaction redact.Config             `yaml:"redaction" json:"redaction" doc:"What secrets and personal data look like; workflows.NAME.redact says where they are replaced."`
 
 	Workflows map[string]WorkflowConfig `yaml:"-" json:"-"` // of the section of that name, which others share
 }
@@ -129,7 +131,7 @@ func (c Config) complete() Config {
 	}}
 	maps.Copy(full.Providers, c.Providers)
 	maps.Copy(full.Models, c.Models)
-	full.Routing, full.Workflows = c.Routing, c.Workflows
+	full.Routing, full.Redaction, full.Workflows = c.Routing, c.Redaction, c.Workflows
 	if full.Routing == (Routing{}) {
 		full.Routing = DefaultRouting()
 	}

@@ -170,6 +170,22 @@ func refused(r *gateway.Response, header http.Header) (*gateway.Response, http.H
 	return r, header, nil
 }
 
+// Identify finds out where Bedrock is asked and with what, in words, and whether there is any of that.
+func Identify(ctx context.Context, c gateway.ProviderConfig) (address, who string, err error) {
+	region, s, err := identify("bedrock", c)
+	if err != nil {
+		return "", "", err
+	}
+	if address = c.BaseURL; address == "" {
+		address = endpoint(region)
+	}
+	if s == nil {
+		return address, "an API key", nil
+	}
+	found, err := s.retrieve(ctx)
+	return address, "the AWS key " + found.AccessKeyID, err
+}
+
 // identify finds the region and who asks: an API key, a key pair of the configuration, or what AWS's own tools would find
 // on this machine (environment, profile, role of the container or of the machine).
 func identify(name string, c gateway.ProviderConfig) (region string, s *signer, err error) {

@@ -1,7 +1,6 @@
 package bedrock
 
 import (
-	"encoding/json"
 	"slices"
 	"strings"
 
@@ -28,8 +27,8 @@ func (dialect) Check(q *neutral.Request) string {
 	zero := func(f *float64) bool { return f == nil || *f == 0 }
 	_, known := services[q.Service]
 	switch {
-	case len(q.Only) > 0:
-		return "Bedrock does not know " + strings.Join(q.Only, ", ")
+	case q.Own() != "":
+		return q.Own()
 	case !zero(q.FrequencyPenalty) || !zero(q.PresencePenalty):
 		return "Bedrock knows no frequency_penalty and no presence_penalty"
 	case q.Seed != nil:
@@ -83,10 +82,6 @@ func checkPart(p *neutral.Part) string {
 		formats, what = audioFormats, "sound"
 	case neutral.Document:
 		formats, what = documentFormats, "document"
-	case neutral.ToolCall:
-		if _, ok := arguments(p.Text); !ok {
-			return "Bedrock takes arguments of tool calls that are a JSON object; those of " + clip(p.ID) + " are none"
-		}
 	case neutral.ToolResult:
 		if i := slices.IndexFunc(p.Parts, func(p neutral.Part) bool { return checkPart(&p) != "" }); i >= 0 {
 			return checkPart(&p.Parts[i])
@@ -103,18 +98,6 @@ func checkPart(p *neutral.Part) string {
 		return "Bedrock takes no " + what + " of the type " + clip(p.Media)
 	}
 	return ""
-}
-
-// arguments are those of a tool call as an object; no text at all is none.
-func arguments(text string) (json.RawMessage, bool) {
-	if strings.TrimSpace(text) == "" {
-		return json.RawMessage("{}"), true
-	}
-	var object map[string]json.RawMessage
-	if json.Unmarshal([]byte(text), &object) != nil || object == nil {
-		return nil, false
-	}
-	return json.RawMessage(text), true
 }
 
 // mediaType is a media type without its parameters.

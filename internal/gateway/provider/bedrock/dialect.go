@@ -90,8 +90,7 @@ func blocks(parts []neutral.Part) (list []block) {
 			}
 			list = append(list, block{Document: d})
 		case neutral.ToolCall:
-			input, _ := arguments(p.Text) // Check has seen them
-			list = append(list, block{ToolUse: &toolUse{p.ID, p.Name, input}})
+			list = append(list, block{ToolUse: &toolUse{p.ID, p.Name, neutral.Arguments(p.Text)}})
 		case neutral.ToolResult:
 			r := &toolResult{ID: p.ID, Content: blocks(p.Parts)}
 			if r.Content == nil {

@@ -39,22 +39,15 @@ func (x *exception) read(status int) *neutral.Error {
 			status = http.StatusInternalServerError
 		}
 	}
-	e := &neutral.Error{Status: status, Type: "server_error", Code: x.Type, Message: x.Message}
-	if e.Message == "" {
-		e.Message = x.Big
-	}
+	e := &neutral.Error{Status: status, Type: neutral.ErrorType(status), Code: x.Type, Message: x.text()}
 	if e.Message == "" {
 		e.Message = strings.TrimSpace("Bedrock answered " + http.StatusText(status) + " " + x.Type)
 	}
 	switch {
-	case x.ourKey() || status == http.StatusUnauthorized:
+	case x.ourKey():
 		e.Type = "authentication_error"
-	case status == http.StatusForbidden:
-		e.Type = "permission_error"
-	case status == http.StatusTooManyRequests:
-		e.Type = "rate_limit_error"
-	case status < 500 && status != http.StatusRequestTimeout && status != http.StatusFailedDependency:
-		e.Type = "invalid_request_error"
+	case status == http.StatusRequestTimeout || status == http.StatusFailedDependency: // the model's fault
+		e.Type = "server_error"
 	}
 	return e
 }

@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"airfield/internal/gateway/neutral"
+	"airfield/internal/gateway/neutral/messages"
 )
 
 // particular says what Converse leaves to the makers of models: how hard to think, and top_k. A model whose maker the id
@@ -15,7 +16,16 @@ func (out *request) particular(q *neutral.Request) {
 		}
 		out.Additional[name] = value
 	}
-	nova, claude := strings.Contains(q.Model, "amazon.nova"), strings.Contains(q.Model, "anthropic.claude")
+	try := func(effort string) {
+		if effort == "" {
+			return
+		}
+		if out.Output == nil {
+			out.Output = &outputConfig{}
+		}
+		out.Output.Effort = effort
+	}
+	nova := strings.Contains(q.Model, "amazon.nova")
 	switch {
 	case q.TopK == nil:
 	case nova:
@@ -25,88 +35,44 @@ func (out *request) particular(q *neutral.Request) {
 	}
 	effort := effortOf(q)
 	switch {
-	case effort == "":
-	case nova:
-		if effort == "xhigh" {
-			effort = "high"
-		}
-		add("reasoningConfig", map[string]string{"type": "enabled", "maxReasoningEffort": effort})
-	case strings.Contains(q.Model, "openai.gpt-oss"):
-		if effort == "xhigh" {
-			effort = "high"
-		}
-		add("reasoning_effort", effort)
-	case claude && budgeted(q.Model):
-		if budget := thinkingBudget(q, effort); budget > 0 {
-			add("thinking", map[string]any{"type": "enabled", "budget_tokens": budget})
-		}
-	default:
-		if claude {
-			thinking := map[string]string{"type": "adaptive"}
-			if q.Summary {
-				thinking["display"] = "summarized"
-			}
+	case strings.Contains(q.Model, "anthropic.claude"):
+		thinking, effort := messages.Think(q)
+		if thinking != nil {
 			add("thinking", thinking)
 		}
-		if out.Output == nil {
-			out.Output = &outputConfig{}
-		}
-		out.Output.Effort = effort
+		try(effort)
+	case effort == "":
+	case nova:
+		add("reasoningConfig", map[string]string{"type": "enabled", "maxReasoningEffort": atMostHigh(effort)})
+	case strings.Contains(q.Model, "openai.gpt-oss"):
+		add("reasoning_effort", atMostHigh(effort))
+	default:
+		try(effort)
 	}
 }
 
 // effortOf is how hard to think in Bedrock's words: low, medium, high, xhigh; empty where the model is not to be told.
 func effortOf(q *neutral.Request) string {
-	switch q.Effort {
-	case "none":
+	switch n := q.Thinking; {
+	case q.Effort == "none":
 		return ""
-	case "minimal":
+	case q.Effort == "minimal":
 		return "low"
-	case "":
-		switch n := q.Thinking; {
-		case n <= 0:
-			return ""
-		case n <= budgets["low"]:
-			return "low"
-		case n <= budgets["medium"]:
-			return "medium"
-		}
+	case q.Effort != "":
+		return q.Effort
+	case n <= 0:
+		return ""
+	case n <= 2048:
+		return "low"
+	case n <= 8192:
+		return "medium"
+	}
+	return "high"
+}
+
+func atMostHigh(effort string) string {
+	if effort == "xhigh" {
 		return "high"
 	}
-	return q.Effort
-}
-
-// budgeted are the Claude models that are told how hard to think in tokens, and refuse to be told otherwise.
-// https://docs.aws.amazon.com/bedrock/latest/userguide/claude-messages-extended-thinking.html
-func budgeted(model string) bool {
-	_, name, _ := strings.Cut(model, "anthropic.claude-")
-	for _, prefix := range []string{"3-", "opus-4-2", "sonnet-4-2", "opus-4-1", "opus-4-5", "sonnet-4-5", "haiku-4-5"} {
-		if strings.HasPrefix(name, prefix) {
-			return true
-		}
-	}
-	return false
-}
-
-var budgets = map[string]int64{"low": 2048, "medium": 8192, "high": 16384, "xhigh": 32768}
-
-const leastBudget = 1024 // that is taken
-
-// thinkingBudget is how many tokens a thought may have: as many as the caller said, or as the effort is worth, but at most
-// half of the whole output where the caller did not say. 0 where there is no room for a thought.
-func thinkingBudget(q *neutral.Request, effort string) int64 {
-	if q.Thinking > 0 {
-		return q.Thinking
-	}
-	budget := budgets[effort]
-	if budget == 0 {
-		budget = budgets["medium"]
-	}
-	if q.MaxOutput > 0 {
-		budget = min(budget, q.MaxOutput/2)
-	}
-	if budget < leastBudget {
-		return 0
-	}
-	return budget
+	return effort
 }

@@ -46,13 +46,21 @@ func static(c gateway.ProviderConfig) aws.CredentialsProvider {
 	return credentials.NewStaticCredentialsProvider(c.AccessKeyID.Reveal(), c.SecretAccessKey.Reveal(), c.SessionToken.Reveal())
 }
 
-// sign adds to own what says who sends the body. What is added to a request later is not part of the signature.
-func (s *signer) sign(ctx context.Context, common *http.Request, body []byte, own http.Header) error {
+func (s *signer) retrieve(ctx context.Context) (aws.Credentials, error) {
 	ctx, cancel := context.WithTimeout(ctx, credentialTime)
 	defer cancel()
 	who, err := s.credentials.Retrieve(ctx)
 	if err != nil {
-		return fault.New(fault.Upstream, "upstream_key", "no AWS credentials were found for provider %s: %w", s.name, err)
+		return who, fault.New(fault.Upstream, "upstream_key", "no AWS credentials were found for provider %s: %w", s.name, err)
+	}
+	return who, nil
+}
+
+// sign adds to own what says who sends the body. What is added to a request later is not part of the signature.
+func (s *signer) sign(ctx context.Context, common *http.Request, body []byte, own http.Header) error {
+	who, err := s.retrieve(ctx)
+	if err != nil {
+		return err
 	}
 	hash := sha256.Sum256(body)
 	r := *common

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 
 	"airfield/internal/gateway/neutral"
 )
@@ -97,7 +99,7 @@ func (r *reader) Read(data []byte, emit func(*neutral.Event)) error {
 	case e.BlockStop != nil:
 		r.end(e.BlockStop.Index, emit)
 	case e.MessageStop != nil:
-		for at := range r.open {
+		for _, at := range slices.Sorted(maps.Keys(r.open)) {
 			r.end(at, emit)
 		}
 		stop, ok := stopOf(e.MessageStop.Reason)
