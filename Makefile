@@ -20,7 +20,7 @@ demo: build ## documents in, cited answers out, with calls, costs and a trace
 test: sdk ## every test, on every engine; installs the servers it needs (PostgreSQL, Redis: on Debian)
 	AIRFIELD_REQUIRE_SERVERS=1 scripts/postgres.sh run scripts/redis.sh run go test -timeout 14m ./...
 
-sdk: build ## the official openai package from npm against the real binary
+sdk: build ## the official packages of OpenAI and Anthropic from npm against the real binary
 	cd test/sdk && npm ci --no-audit --no-fund --silent
 	cd test/sdk && node --test
 

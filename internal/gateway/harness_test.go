@@ -18,6 +18,7 @@ import (
 	"airfield/internal/fault"
 	"airfield/internal/gateway"
 	"airfield/internal/gateway/neutral"
+	"airfield/internal/gateway/provider/anthropic"
 	"airfield/internal/gateway/provider/openai"
 	"airfield/internal/llm"
 	"airfield/internal/secret"
@@ -90,6 +91,8 @@ type world struct {
 	door     *httptest.Server
 	upstream *httptest.Server
 	url      string
+	nobody   bool        // the door does not say for whom calls are
+	header   http.Header // that it lets through
 }
 
 // one dollar per million tokens in, two for cached... the numbers differ so that every bucket shows in a sum.
@@ -141,7 +144,7 @@ func newWorldOf(t *testing.T, parts gateway.Parts, upstream http.HandlerFunc, ch
 	}
 	var err error
 	w.parts.Kinds, w.parts.Recorder, w.parts.Log = kinds(), w.log, slog.New(slog.DiscardHandler)
-	w.parts.Prices = priceList{"up/real-chat": testPrice, "up/real-embed": testPrice}
+	w.parts.Prices = priceList{"up/real-chat": testPrice, "up/real-embed": testPrice, "anthropic/real-claude": testPrice}
 	w.Gateway, err = gateway.New(c, w.parts)
 	if err != nil {
 		t.Fatal(err)
@@ -154,7 +157,7 @@ func newWorldOf(t *testing.T, parts gateway.Parts, upstream http.HandlerFunc, ch
 }
 
 func kinds() map[string]gateway.Kind {
-	return map[string]gateway.Kind{"openai": openai.New, "builtin": func(string, gateway.ProviderConfig, *slog.Logger) (gateway.Provider, error) {
+	return map[string]gateway.Kind{"openai": openai.New, "anthropic": anthropic.New, "builtin": func(string, gateway.ProviderConfig, *slog.Logger) (gateway.Provider, error) {
 		return nothing{}, nil
 	}}
 }
@@ -170,7 +173,7 @@ func (nothing) Dialect() neutral.Dialect { return nil }
 func (nothing) Close() error             { return nil }
 
 var surfaces = map[string]llm.Surface{
-	"/embeddings": llm.Embeddings, "/moderations": llm.Moderations, "/images/generations": llm.Images, "/images/edits": llm.ImageEdits,
+	"/messages": llm.Messages, "/count_tokens": llm.CountTokens, "/embeddings": llm.Embeddings, "/moderations": llm.Moderations, "/images/generations": llm.Images, "/images/edits": llm.ImageEdits,
 	"/audio/speech": llm.Speech, "/audio/transcriptions": llm.Transcriptions, "/audio/translations": llm.Translations,
 }
 
@@ -190,7 +193,11 @@ func (w *world) serve(rw http.ResponseWriter, r *http.Request) {
 			surface = s
 		}
 	}
-	err = w.Do(ctx, &gateway.Request{Surface: surface, Body: body, ContentType: r.Header.Get("Content-Type"), Tags: map[string]string{"team": "a"}, User: "u", Session: "s"}, rw)
+	req := &gateway.Request{Surface: surface, Body: body, Header: w.header, ContentType: r.Header.Get("Content-Type"), Tags: map[string]string{"team": "a"}, User: "u", Session: "s"}
+	if w.nobody {
+		req.User = ""
+	}
+	err = w.Do(ctx, req, rw)
 	if err != nil {
 		f := fault.As(err)
 		rw.WriteHeader(f.Kind.Status())

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -285,6 +286,11 @@ func (c *call) position() []byte {
 	b := make([]byte, 0, len(c.req.Body)+len(c.req.Epochs)+256)
 	for _, part := range [...]string{"1", c.row.Environment, c.row.Workflow, clearance.String(), c.row.Prompt, strconv.Itoa(c.row.Version), c.req.Epochs, string(c.req.Surface)} {
 		b = append(binary.BigEndian.AppendUint32(b, uint32(len(part))), part...)
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.req.Header)) { // they change what is asked, such as anthropic-beta
+		for _, part := range append([]string{name}, c.req.Header[name]...) {
+			b = append(binary.BigEndian.AppendUint32(b, uint32(len(part))), part...)
+		}
 	}
 	return b
 }

@@ -228,6 +228,9 @@ func (t *translation) finished(a *neutral.Answer) llm.Usage {
 		u = llm.Usage{Input: t.input, Output: t.output.Tokens(), Source: llm.Estimated}
 	}
 	t.read.Usage, t.read.Finish, t.read.Service = u, string(a.Stop), a.Service
+	if s, ok := t.surface.(neutral.Ender); ok {
+		t.read.Finish = s.Ended(a.Stop)
+	}
 	return u
 }
 

@@ -25,6 +25,11 @@ type Surface interface {
 	Classify(data []byte) Class
 }
 
+// Ender is a Surface with words of its own for why an answer ended, which the log keeps.
+type Ender interface {
+	Ended(Stop) string
+}
+
 // Class is what a server-sent event is to who passes it on.
 type Class int
 

@@ -133,6 +133,9 @@ func worthGivingBack(all []detail) []detail {
 	return nil
 }
 
+// Ended is why an answer ended, as the log keeps it.
+func (Surface) Ended(s neutral.Stop) string { return finishOf(s, false) }
+
 // finishOf is why an answer ended, in the words of chat completions.
 func finishOf(s neutral.Stop, refused bool) string {
 	switch s {

@@ -71,6 +71,9 @@ func toldOf(p *neutral.Part) any {
 	return nil
 }
 
+// Ended is why an answer ended, as the log keeps it.
+func (Surface) Ended(s neutral.Stop) string { return reasonOf(s) }
+
 // reasonOf is why an answer ended, in Anthropic's words.
 func reasonOf(s neutral.Stop) string {
 	switch s {
