@@ -76,6 +76,10 @@ func pages(root string) ([]page, error) {
 	if err != nil {
 		return nil, err
 	}
+	providers, err := providersPage(root, app.Kinds())
+	if err != nil {
+		return nil, err
+	}
 	return []page{
 		{"configuration.md", []byte(config.Reference())},
 		{"airfield.schema.json", append(schema, '\n')},
@@ -83,5 +87,6 @@ func pages(root string) ([]page, error) {
 		{"cli.md", []byte(cli.Reference())},
 		{"metrics.md", metricsPage(figures)},
 		{"errors.md", errorsPage(codes)},
+		{"providers.md", providers},
 	}, nil
 }
