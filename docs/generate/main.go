@@ -78,6 +78,10 @@ func pages(root string) ([]page, error) {
 	if err != nil {
 		return nil, err
 	}
+	providers, err := providersPage(root, app.Kinds())
+	if err != nil {
+		return nil, err
+	}
 	return []page{
 		{"configuration.md", []byte(config.Reference())},
 		{"airfield.schema.json", append(schema, '\n')},
@@ -85,5 +89,6 @@ func pages(root string) ([]page, error) {
 		{"cli.md", []byte(cli.Reference())},
 		{"metrics.md", metricsPage(figures)},
 		{"errors.md", errorsPage(codes)},
+		{"providers.md", providers},
 	}, nil
 }

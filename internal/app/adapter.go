@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"maps"
 	"net/http"
 	"time"
 
@@ -30,6 +31,9 @@ var providers = map[string]gateway.Kind{
 	gateway.Bedrock:   bedrock.New,
 	gateway.Builtin:   builtin.New,
 }
+
+// Kinds are the kinds of providers that there are.
+func Kinds() map[string]gateway.Kind { return maps.Clone(providers) }
 
 // listings say where the models of a kind are listed, and what they are asked for with, where that is not as at OpenAI.
 // An empty address is that of a kind without such a list.

@@ -154,19 +154,23 @@ func reachProvider(ctx context.Context, c gateway.ProviderConfig) (string, error
 		return "", err
 	}
 	req.Header = header
+	shown, _, _ := strings.Cut(address, "?")
+	shown = strings.TrimSuffix(shown, "/models")
 	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }} // a key follows no redirect
 	res, err := client.Do(req)
 	if err != nil {
-		return "", fault.New(fault.Unavailable, "provider_away", "%s does not answer: %w", req.URL.Host, err)
+		return "", fault.New(fault.Unavailable, "provider_away", "%s does not answer: %w", shown, err)
 	}
 	res.Body.Close()
 	switch {
 	case res.StatusCode == http.StatusUnauthorized || res.StatusCode == http.StatusForbidden:
-		return "", fault.New(fault.Denied, "provider_key", "%s refuses the key %s (status %d)", req.URL.Host, c.APIKey.Ref(), res.StatusCode)
+		return "", fault.New(fault.Denied, "provider_key", "%s refuses the key %s (status %d)", shown, c.APIKey.Ref(), res.StatusCode)
+	case res.StatusCode == http.StatusBadRequest: // as Google says that a key is not valid
+		return "", fault.New(fault.Invalid, "provider_refusing", "%s refuses to list its models (status %d): is the key %s right, and the address?", shown, res.StatusCode, c.APIKey.Ref())
 	case res.StatusCode >= 500:
-		return "", fault.New(fault.Unavailable, "provider_failing", "%s answers with status %d", req.URL.Host, res.StatusCode)
+		return "", fault.New(fault.Unavailable, "provider_failing", "%s answers with status %d", shown, res.StatusCode)
 	}
-	return fmt.Sprintf("%s answers with status %d", req.URL.Host, res.StatusCode), nil
+	return fmt.Sprintf("%s answers with status %d", shown, res.StatusCode), nil
 }
 
 // reachBedrock finds who will sign, and connects: to ask for anything costs money or needs a permission of its own.

@@ -189,6 +189,8 @@ func TestTheExampleIsGoodAndShowsEverySection(t *testing.T) {
 	const path = "../../airfield.example.yaml"
 	t.Setenv("OPENAI_API_KEY", "x")
 	t.Setenv("GPU_KEY", "x")
+	t.Setenv("AZURE_OPENAI_API_KEY", "x")
+	t.Setenv("GEMINI_API_KEY", "x")
 	for _, name := range []string{"DATABASE_PASSWORD", "REDIS_PASSWORD", "ALERTS_KEY"} {
 		t.Setenv(name, "x")
 	}

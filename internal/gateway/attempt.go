@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"airfield/internal/fault"
+	"airfield/internal/gateway/neutral"
 	"airfield/internal/gateway/scan"
 	"airfield/internal/llm"
 )
@@ -218,7 +219,7 @@ func readRefusal(s *shape, d *deployment, answer *Response, body []byte) refusal
 		kind = fault.Upstream
 	}
 	message, ok := errorMessage(body)
-	if !ok {
+	if message == "" {
 		message = http.StatusText(answer.Status)
 	}
 	r.problem = fault.New(kind, "upstream_error", "%s answered %d: %s", d.name, answer.Status, clip(message, 300))
@@ -228,23 +229,15 @@ func readRefusal(s *shape, d *deployment, answer *Response, body []byte) refusal
 	return r
 }
 
-// errorMessage finds the message in an error of the shape {"error":{"message":…}}, or {"error":"…"}.
-func errorMessage(body []byte) (string, bool) {
-	message, found := "", false
+// errorMessage finds what an error says, and reports whether it has the shape that callers read: {"error":{"message":…}}.
+func errorMessage(body []byte) (message string, shaped bool) {
 	m := scan.Object(body)
 	for m.Next() {
-		if string(m.Key) != "error" {
-			continue
-		}
-		found = scan.Kind(m.Value) == '{'
-		message, _ = scan.Text(m.Value)
-		for e := scan.Object(m.Value); e.Next(); {
-			if string(e.Key) == "message" {
-				message, _ = scan.Text(e.Value)
-			}
+		if string(m.Key) == "error" {
+			shaped = scan.Kind(m.Value) == '{'
 		}
 	}
-	return message, found && m.Err() == nil
+	return neutral.Reason(body), shaped && m.Err() == nil
 }
 
 // upstreamFault is an upstream's refusal for a caller in the process, from what the row says of it.

@@ -66,9 +66,29 @@ func TestAConfigurationThatCannotWorkIsRefused(t *testing.T) {
 	if w, err := bedrock.Check(); err != nil || len(w) != 0 || bedrock.complete().Providers["aws"].PriceList != Bedrock {
 		t.Fatal(w, err)
 	}
+	own := Config{Providers: map[string]ProviderConfig{
+		"google": {Kind: Gemini}, "one": {Kind: Azure, BaseURL: "https://x/openai/v1"}, "each": {Kind: Azure, BaseURL: "https://x", APIVersion: "2024-10-21"},
+		"early": {Kind: Azure, BaseURL: "https://x/openai/v1/", APIVersion: "preview"},
+	}}
+	if w, err := own.Check(); err != nil || len(w) != 0 {
+		t.Fatal(w, err)
+	}
+	if p := own.complete().Providers; p["google"].PriceList != "google" || p["one"].PriceList != "openai" || p["each"].OutputCap != "max_completion_tokens" {
+		t.Fatal(p)
+	}
+	azure := func(base, version string) func(*Config) {
+		return func(c *Config) { c.Providers["up"] = ProviderConfig{Kind: Azure, BaseURL: base, APIVersion: version} }
+	}
 	for want, spoil := range map[string]func(c *Config){
-		"providers.up.kind is missing":    func(c *Config) { c.Providers["up"] = ProviderConfig{BaseURL: "https://example.com"} },
-		"is not an http or https address": func(c *Config) { c.Providers["up"] = ProviderConfig{Kind: "openai", BaseURL: "example.com/v1"} },
+		"is for the kind azure": func(c *Config) {
+			c.Providers["up"] = ProviderConfig{Kind: "openai", BaseURL: "https://x", APIVersion: "2024-10-21"}
+		},
+		"is not a version of Azure's":       azure("https://x", "2024-10-21&x=y"),
+		"base_url ends with /openai/v1, or": azure("https://x", ""),
+		"leave api_version out":             azure("https://x/openai/v1", "2024-10-21"),
+		`base_url "" is not an http`:        azure("", ""),
+		"providers.up.kind is missing":      func(c *Config) { c.Providers["up"] = ProviderConfig{BaseURL: "https://example.com"} },
+		"is not an http or https address":   func(c *Config) { c.Providers["up"] = ProviderConfig{Kind: "openai", BaseURL: "example.com/v1"} },
 		"must have no user, query or fragment": func(c *Config) {
 			c.Providers["up"] = ProviderConfig{Kind: "openai", BaseURL: "https://a:b@example.com"}
 		},

@@ -78,8 +78,8 @@ func (Dialect) ReadError(status int, body []byte) *neutral.Error {
 		case "error":
 			readProblem(e, o.Value)
 		case "message", "detail":
-			if s, ok := scan.Text(o.Value); ok && e.Message == "" {
-				e.Message = s
+			if e.Message == "" {
+				e.Message = neutral.Reason(o.Value)
 			}
 		}
 	}

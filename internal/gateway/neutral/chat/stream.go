@@ -41,6 +41,7 @@ type chunk struct {
 		Finish string `json:"finish_reason"`
 	} `json:"choices"`
 	Usage   json.RawMessage `json:"usage"`
+	Groq    json.RawMessage `json:"x_groq"`
 	Service json.RawMessage `json:"service_tier"`
 	Error   json.RawMessage `json:"error"`
 }
@@ -78,6 +79,9 @@ func (r *reader) Read(data []byte, emit func(*neutral.Event)) error {
 	}
 	if c.Usage != nil {
 		ReadUsage(c.Usage, &r.usage)
+	}
+	if c.Groq != nil {
+		ReadGroq(c.Groq, &r.usage)
 	}
 	if s := ReadService(c.Service); s != "" {
 		r.service = s

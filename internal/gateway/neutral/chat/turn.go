@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"airfield/internal/gateway/neutral"
+	"airfield/internal/gateway/scan"
 )
 
 // turn is a message as it stands in a request or an answer.
@@ -185,6 +186,24 @@ func (t *turn) plainThought() string {
 	text := t.Thought
 	if text == "" {
 		json.Unmarshal(t.Reasoning, &text) // others put an object there, which is not it
+	}
+	if text == "" {
+		text = innerThought(t.Content)
+	}
+	return text
+}
+
+// innerThought is what Mistral puts among the parts of the content: {"type":"thinking","thinking":[{"type":"text",…}]}.
+func innerThought(content []byte) (text string) {
+	if scan.Kind(content) != '[' {
+		return ""
+	}
+	for list := scan.Array(content); list.Next(); {
+		for o := scan.Object(list.Value); o.Next(); {
+			if string(o.Key) == "thinking" {
+				text += contentText(o.Value)
+			}
+		}
 	}
 	return text
 }

@@ -167,3 +167,12 @@ func usageOf(u *llm.Usage) *usage {
 	}
 	return told
 }
+
+// ReadGroq reads the usage that Groq puts in x_groq of a stream's last chunk.
+func ReadGroq(value []byte, into *llm.Usage) {
+	for o := scan.Object(value); o.Next(); {
+		if string(o.Key) == "usage" {
+			ReadUsage(o.Value, into)
+		}
+	}
+}

@@ -35,3 +35,17 @@ func TestATokenOfEntraGoesInPlaceOfAKey(t *testing.T) {
 	o.Headers = map[string]string{"api-key": "", "Authorization": "Bearer eyJ.token.of-entra"}
 	providertest.Run(t, New, o)
 }
+
+func TestModelsAreListedWhereTheyAre(t *testing.T) {
+	for _, c := range []struct{ base, version, want string }{
+		{"https://x/openai/v1", "", "https://x/openai/v1/models"},
+		{"https://x/openai/v1/", "preview", "https://x/openai/v1/models?api-version=preview"},
+		{"https://x/", "2024-10-21", "https://x/openai/models?api-version=2024-10-21"},
+		{"https://x/openai", "2024-10-21", "https://x/openai/models?api-version=2024-10-21"},
+	} {
+		address, header := Models(gateway.ProviderConfig{BaseURL: c.base, APIVersion: c.version, APIKey: secret.New("k")})
+		if address != c.want || header.Get("api-key") != "k" || header.Get("Authorization") != "" {
+			t.Errorf("%s %v", address, header)
+		}
+	}
+}

@@ -164,11 +164,12 @@ func (p *Provider) readVectors(r *gateway.Response, texts []string, all *vectors
 		all.list = append(all.list, v)
 	}
 	if tokens == 0 {
-		var c token.Counter
+		all.source = llm.Counted
 		for _, t := range texts {
+			var c token.Counter
 			c.Add([]byte(t))
+			tokens += max(1, c.Tokens())
 		}
-		tokens, all.source = max(1, c.Tokens()), llm.Counted
 	}
 	all.tokens += tokens
 	return nil

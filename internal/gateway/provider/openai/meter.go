@@ -43,6 +43,8 @@ func (m *meter) Event(data []byte) gateway.Event {
 			empty = m.choices(o.Value, true) == 0
 		case "usage":
 			reported = chat.ReadUsage(o.Value, &m.usage)
+		case "x_groq":
+			chat.ReadGroq(o.Value, &m.usage)
 		case "service_tier":
 			m.serve(o.Value)
 		case "error":

@@ -19,12 +19,6 @@ import (
 // passed asks through a whole gateway in the provider's own words: what is recorded must arrive as it is, and come back
 // as it is, and be metered.
 func (b *bench) passed(t *testing.T, recorded map[string]*recording) {
-	ask := func(t *testing.T, g *gateway.Gateway, rows *rows, body []byte) (*httptest.ResponseRecorder, llm.Call, error) {
-		w := httptest.NewRecorder()
-		ctx := caller.With(within(t), &caller.Caller{KeyID: "key_1", Workflow: "support", Environment: "dev"})
-		err := g.Do(ctx, &gateway.Request{Surface: b.Surface, Body: body}, w)
-		return w, rows.last(t), err
-	}
 	finish := map[string]string{}
 	for _, c := range Cases() {
 		r := recorded[c.Name]
@@ -35,7 +29,7 @@ func (b *bench) passed(t *testing.T, recorded map[string]*recording) {
 			g, rows := b.gateway(t)
 			body := b.body(t, r)
 			b.upstream.will(b.gives(r, body, -1))
-			w, row, err := ask(t, g, rows, r.request)
+			w, row, err := b.pass(t, g, rows, r.request)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -69,12 +63,12 @@ func (b *bench) passed(t *testing.T, recorded map[string]*recording) {
 				return
 			}
 			b.upstream.will(b.dribbles(r, body))
-			if _, row, err := ask(t, g, rows, r.request); err != nil || row.Outcome != llm.OK || row.Usage != b.usage(&c) {
+			if _, row, err := b.pass(t, g, rows, r.request); err != nil || row.Outcome != llm.OK || row.Usage != b.usage(&c) {
 				t.Errorf("byte by byte: outcome %s, used %+v, %v", row.Outcome, row.Usage, err)
 			}
 			for n := 0; n < len(body); n += b.step() {
 				b.upstream.will(b.gives(r, body, n))
-				_, row, _ := ask(t, g, rows, r.request)
+				_, row, _ := b.pass(t, g, rows, r.request)
 				if row.Outcome == llm.OK && row.Finish != finish[c.Name] {
 					t.Fatalf("cut after %d of %d bytes it ends cleanly, with %q", n, len(body), row.Finish)
 				}
@@ -90,12 +84,21 @@ func (b *bench) passed(t *testing.T, recorded map[string]*recording) {
 		for _, text := range []string{"", "null", "[]", "{}", "<html>busy</html>", `{"a":`} {
 			none := *plain
 			b.upstream.will(b.gives(&none, []byte(text), -1))
-			w, row, err := ask(t, g, rows, plain.request)
+			w, row, err := b.pass(t, g, rows, plain.request)
 			if err == nil || fault.As(err).Kind != fault.Upstream || row.Outcome != llm.Failed || w.Body.Len() > 0 {
 				t.Errorf("%q: %v, outcome %s", text, err, row.Outcome)
 			}
 		}
 	})
+}
+
+// pass asks a gateway in the provider's own words.
+func (b *bench) pass(t *testing.T, g *gateway.Gateway, rows *rows, body []byte) (*httptest.ResponseRecorder, llm.Call, error) {
+	t.Helper()
+	w := httptest.NewRecorder()
+	ctx := caller.With(within(t), &caller.Caller{KeyID: "key_1", Workflow: "support", Environment: "dev"})
+	err := g.Do(ctx, &gateway.Request{Surface: b.Surface, Body: body}, w)
+	return w, rows.last(t), err
 }
 
 // firstMissing finds a line of what the provider sent that did not come out; blank lines, usage that nobody asked for and

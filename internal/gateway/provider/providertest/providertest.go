@@ -53,6 +53,23 @@ type bench struct {
 
 // Run asks a provider of the kind for every case of the test's own testdata, and does to it what networks do.
 func Run(t *testing.T, kind gateway.Kind, o Options) {
+	b := newBench(t, kind, o)
+	dialect := b.provider.Dialect()
+	recorded := b.recordings(t)
+	if dialect != nil && dialect.Surface() == b.Surface {
+		t.Run("dialect", func(t *testing.T) { b.translated(t, recorded) })
+	}
+	if b.provider.Takes(b.Surface) {
+		t.Run("as_it_is", func(t *testing.T) { b.passed(t, recorded) })
+	}
+	if b.provider.Takes(llm.Embeddings) {
+		t.Run("embeddings", b.embeddings)
+	}
+	t.Run("network", func(t *testing.T) { b.network(t, recorded) })
+}
+
+func newBench(t *testing.T, kind gateway.Kind, o Options) *bench {
+	t.Helper()
 	b := &bench{Options: o, kind: kind, upstream: newUpstream(t), config: o.Config}
 	if b.Model == "" {
 		b.Model = "model"
@@ -81,17 +98,7 @@ func Run(t *testing.T, kind gateway.Kind, o Options) {
 	if dialect == nil && !b.provider.Takes(b.Surface) {
 		t.Fatalf("it neither takes %s nor speaks it", b.Surface)
 	}
-	recorded := b.recordings(t)
-	if dialect != nil && dialect.Surface() == b.Surface {
-		t.Run("dialect", func(t *testing.T) { b.translated(t, recorded) })
-	}
-	if b.provider.Takes(b.Surface) {
-		t.Run("as_it_is", func(t *testing.T) { b.passed(t, recorded) })
-	}
-	if b.provider.Takes(llm.Embeddings) {
-		t.Run("embeddings", b.embeddings)
-	}
-	t.Run("network", func(t *testing.T) { b.network(t, recorded) })
+	return b
 }
 
 func secretHeaders(c gateway.ProviderConfig) (all []secret.Value) {

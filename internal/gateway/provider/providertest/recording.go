@@ -16,6 +16,7 @@ type recording struct {
 	source  string // what its comment says
 	request []byte
 	answer  []byte
+	heard   []byte // of a deviation
 	kind    string // of the answer: json, sse, events
 	status  int
 	header  http.Header
@@ -36,6 +37,8 @@ func read(path string) (*recording, error) {
 			r.request = f.Data
 		case name == "answer" && r.answer == nil && (kind == "json" || kind == "sse" || kind == "events"):
 			r.answer, r.kind = f.Data, kind
+		case f.Name == "heard.json":
+			r.heard = f.Data
 		case f.Name == "status":
 			if r.status, err = strconv.Atoi(text); err != nil {
 				return nil, fmt.Errorf("%s: status: %w", path, err)
