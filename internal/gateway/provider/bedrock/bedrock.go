@@ -4,6 +4,7 @@ package bedrock
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -98,7 +99,7 @@ func (p *Provider) converse(ctx context.Context, a *gateway.Attempt) (*gateway.R
 		return nil, fault.New(fault.Upstream, "upstream_answer", "provider %s answered with %q where %s was asked for", p.name, r.ContentType, accept)
 	}
 	// Bedrock says neither its own id of the answer nor which model made it where the dialect could read them.
-	about, err := json.Marshal(&head{r.RequestID, a.Model})
+	about, err := json.Marshal(&head{cmp.Or(r.RequestID, a.CallID), a.Model})
 	if err != nil {
 		r.Body.Close()
 		return nil, err
