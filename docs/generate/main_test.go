@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"airfield/internal/api/anthropic"
 	"airfield/internal/api/mcp"
 	"airfield/internal/api/openai"
 	"airfield/internal/config"
@@ -91,6 +92,11 @@ func TestPagesSayNothingOfThisMachineAndHoldEveryRoute(t *testing.T) {
 	for _, tool := range mcp.Tools() {
 		if !strings.Contains(all["api.md"], "`"+tool.Name+"`") {
 			t.Errorf("api.md lacks the tool %s", tool.Name)
+		}
+	}
+	for _, r := range anthropic.Routes() {
+		if !strings.Contains(all["api.md"], "`"+r.Method+" "+strings.ReplaceAll(r.Path, "...}", "}")+"`") {
+			t.Errorf("api.md lacks %s %s", r.Method, r.Path)
 		}
 	}
 	for page, want := range map[string]string{

@@ -10,6 +10,7 @@ import (
 	"airfield/internal/config"
 	"airfield/internal/cost"
 	"airfield/internal/gateway"
+	"airfield/internal/gateway/provider/anthropic"
 	"airfield/internal/gateway/provider/azure"
 	"airfield/internal/gateway/provider/bedrock"
 	"airfield/internal/gateway/provider/builtin"
@@ -22,11 +23,12 @@ import (
 
 // providers is the list of what the gateway can speak to.
 var providers = map[string]gateway.Kind{
-	"openai":        openai.New,
-	gateway.Azure:   azure.New,
-	gateway.Gemini:  gemini.New,
-	gateway.Bedrock: bedrock.New,
-	gateway.Builtin: builtin.New,
+	"openai":          openai.New,
+	gateway.Anthropic: anthropic.New,
+	gateway.Azure:     azure.New,
+	gateway.Gemini:    gemini.New,
+	gateway.Bedrock:   bedrock.New,
+	gateway.Builtin:   builtin.New,
 }
 
 // listings say where the models of a kind are listed, and what they are asked for with, where that is not as at OpenAI.

@@ -25,6 +25,11 @@ func (c Config) Check() (warnings []string, err error) {
 	c.checkModels(refuse, warn)
 	for _, name := range slices.Sorted(maps.Keys(c.Workflows)) {
 		c.Workflows[name].check("workflows."+name, c.Routing.Deadline, refuse, warn)
+		c.checkModelList(name, warn)
+		c.checkSemantic(name, refuse, warn)
+	}
+	if _, err := c.Redaction.Check(); err != nil {
+		refuse("redaction.%w", err)
 	}
 	return warnings, errors.Join(errs...)
 }
@@ -34,7 +39,7 @@ func (c Config) checkProviders(refuse, warn func(string, ...any)) {
 		p := c.Providers[name]
 		where := "providers." + name
 		if p.Kind == "" {
-			refuse("%s.kind is missing: openai for every OpenAI-compatible endpoint, azure, gemini, bedrock, or builtin", where)
+			refuse("%s.kind is missing: openai for every OpenAI-compatible endpoint, anthropic, azure, gemini, bedrock, or builtin", where)
 		}
 		if t := p.Timeouts; t.Connect < 0 || t.FirstByte < 0 || t.BetweenChunks < 0 || t.Total < 0 {
 			refuse("%s.timeouts must not be negative", where)
@@ -121,6 +126,9 @@ func (c Config) checkModels(refuse, warn func(string, ...any)) {
 		where := "models." + name
 		if name == "" {
 			refuse("models: a model needs a name")
+		}
+		if strings.HasPrefix(name, PromptPrefix) {
+			refuse("%s: names that begin with %s are for prompts", where, PromptPrefix)
 		}
 		if strings.HasPrefix(name, TierPrefix) {
 			refuse("%s: names that begin with %s are for cost tiers", where, TierPrefix)

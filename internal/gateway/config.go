@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"airfield/internal/limit"
+	"airfield/internal/redact"
 	"airfield/internal/secret"
 )
 
@@ -18,14 +19,15 @@ type Config struct {
 	Providers map[string]ProviderConfig `yaml:"providers" json:"providers" doc:"The upstreams, by a name of your choice."`
 	Models    map[string]ModelConfig    `yaml:"models" json:"models" doc:"The models that callers may ask for, by the name they use."`
 	Routing   Routing                   `yaml:"routing" json:"routing" doc:"How calls are brought to deployments: deadlines, attempts, breakers, queues."`
+	Redaction redact.Config             `yaml:"redaction" json:"redaction" doc:"What secrets and personal data look like; workflows.NAME.redact says where they are replaced."`
 
 	Workflows map[string]WorkflowConfig `yaml:"-" json:"-"` // of the section of that name, which others share
 }
 
 // ProviderConfig is one upstream.
 type ProviderConfig struct {
-	Kind            string                  `yaml:"kind" json:"kind" doc:"What it speaks: openai for every OpenAI-compatible endpoint, azure, gemini (also for Vertex AI), bedrock, or builtin."`
-	BaseURL         string                  `yaml:"base_url" json:"base_url" doc:"Where it is, up to and including the version: https://api.openai.com/v1. May be left out for gemini, where it is the Gemini API, and for bedrock, whose region says it. For azure https://NAME.openai.azure.com/openai/v1."`
+	Kind            string                  `yaml:"kind" json:"kind" doc:"What it speaks: openai for every OpenAI-compatible endpoint, anthropic, azure, gemini (also for Vertex AI), bedrock, or builtin."`
+	BaseURL         string                  `yaml:"base_url" json:"base_url" doc:"Where it is, up to and including the version: https://api.openai.com/v1. May be left out for anthropic and gemini, where it is that of the company, and for bedrock, whose region says it. For azure https://NAME.openai.azure.com/openai/v1."`
 	APIKey          secret.Value            `yaml:"api_key" json:"api_key" doc:"The key it asks for, as env:NAME or file:PATH; left out for endpoints without one."`
 	Headers         map[string]string       `yaml:"headers" json:"headers" doc:"Further headers sent with every request."`
 	SecretHeaders   map[string]secret.Value `yaml:"secret_headers" json:"secret_headers" doc:"Further headers whose values are secrets, as env:NAME or file:PATH: an endpoint's own way to ask for a key, such as api-key."`
@@ -73,7 +75,7 @@ type ModelConfig struct {
 	Tier        string             `yaml:"tier" json:"tier" doc:"Its cost tier: economy, standard or premium."`
 	Dimensions  int                `yaml:"dimensions" json:"dimensions" doc:"The length of its vectors, for an embedding model."`
 	Context     int64              `yaml:"context_tokens" json:"context_tokens" doc:"Its context window: longer requests pass it by. It also bounds what a request with pictures can cost."`
-	MaxOutput   int64              `yaml:"max_output_tokens" json:"max_output_tokens" doc:"The bound of an answer that Airfield sets under a hard budget where the caller set none. Default 4096."`
+	MaxOutput   int64              `yaml:"max_output_tokens" json:"max_output_tokens" doc:"The bound of an answer that Airfield sets where the caller set none: under a hard budget, and for providers that must be told one, such as Anthropic. Default 4096."`
 	Lacks       []string           `yaml:"lacks" json:"lacks" doc:"What it cannot do: tools, images, audio, json_schema, stream. Requests that need it pass it by."`
 	Choose      string             `yaml:"choose" json:"choose" doc:"Which deployment is asked first: order (as they are written, the default), weighted (by chance), least_loaded (by calls in flight) or cheapest (for this request)."`
 	Fallback    []string           `yaml:"fallback" json:"fallback" doc:"Models that are asked, in this order, when its own deployments cannot serve a call."`
@@ -108,14 +110,15 @@ const (
 
 // The kinds that the configuration knows more of than their names.
 const (
-	Azure   = "azure"
-	Gemini  = "gemini"  // it has an address of its own
-	Bedrock = "bedrock" // its address follows from its region
+	Anthropic = "anthropic" // it has an address of its own
+	Azure     = "azure"
+	Gemini    = "gemini"  // it has an address of its own
+	Bedrock   = "bedrock" // its address follows from its region
 )
 
 // priceLists are those of kinds whose prices have one list under any name. Azure charges for its global deployments what
 // OpenAI does.
-var priceLists = map[string]string{Azure: "openai", Bedrock: Bedrock, Gemini: "google"}
+var priceLists = map[string]string{Anthropic: Anthropic, Azure: "openai", Bedrock: Bedrock, Gemini: "google"}
 
 // Default has the builtin provider and its two models.
 func Default() Config { return Config{}.complete() }
@@ -128,12 +131,13 @@ func (c Config) complete() Config {
 	}}
 	maps.Copy(full.Providers, c.Providers)
 	maps.Copy(full.Models, c.Models)
-	full.Routing, full.Workflows = c.Routing, c.Workflows
+	full.Routing, full.Redaction, full.Workflows = c.Routing, c.Redaction, c.Workflows
 	if full.Routing == (Routing{}) {
 		full.Routing = DefaultRouting()
 	}
 	for name, p := range full.Providers {
 		p.Timeouts = p.Timeouts.complete()
+		p.BaseURL = cmp.Or(p.BaseURL, addresses[p.Kind])
 		if p.PriceList == "" {
 			p.PriceList = cmp.Or(priceLists[p.Kind], name)
 		}
@@ -156,6 +160,9 @@ func (c Config) complete() Config {
 	}
 	return full
 }
+
+// addresses are where the kinds are that stand in one place.
+var addresses = map[string]string{Anthropic: "https://api.anthropic.com/v1"}
 
 func (t Timeouts) complete() Timeouts {
 	or := func(v *time.Duration, d time.Duration) {

@@ -50,6 +50,9 @@ func (r *reader) Read(data []byte, emit func(*neutral.Event)) error {
 		return nil
 	}
 	if string(data) == end {
+		if !r.begun {
+			return errors.New("it ends before it has begun")
+		}
 		r.finished(emit)
 		return nil
 	}

@@ -63,7 +63,7 @@ func (r *reader) Read(data []byte, emit func(*neutral.Event)) error {
 			return errors.New("it begins twice")
 		}
 		r.begun = true
-		r.counts.Read(e.Message.Usage)
+		r.counts.Begin(e.Message.Usage)
 		r.service = ReadService(e.Message.Usage)
 		emit(&neutral.Event{Kind: neutral.Begin, Answer: neutral.Answer{ID: e.Message.ID, Model: e.Message.Model, Usage: r.counts.Usage()}})
 	case "error":

@@ -38,6 +38,13 @@ func (c *Counts) Read(value []byte) bool {
 	return o.Err() == nil && c.seen
 }
 
+// Begin reads what message_start reports: its output is from before the answer, and not to be charged by.
+func (c *Counts) Begin(value []byte) bool {
+	ok := c.Read(value)
+	c.output, c.thought = 0, 0
+	return ok
+}
+
 func (c *Counts) total(into *int64, value []byte) {
 	if scan.Kind(value) == 'n' {
 		return
