@@ -94,7 +94,7 @@ func (p ProviderConfig) checkAWS(where string, refuse, warn func(string, ...any)
 	}
 	for _, key := range slices.Sorted(maps.Keys(given)) {
 		if v := given[key]; v.Ref() != "" && v.Empty() {
-			warn("%s.%s: %s is empty", where, key, v.Ref())
+			warn("%s.%s: %s is empty; without a pair of keys requests are signed with what AWS's own tools find on this machine", where, key, v.Ref())
 		}
 	}
 }

@@ -56,6 +56,9 @@ func (d *Door) handler(server *sdk.Server) http.Handler {
 			return
 		}
 		body, err := api.Body(w, r, maxMessage)
+		if fault.Is(err, fault.TooLarge) {
+			err = fault.New(fault.TooLarge, "request_too_large", "a message has at most %d bytes", maxMessage)
+		}
 		if err == nil && bytes.HasPrefix(bytes.TrimLeft(body, " \t\r\n"), []byte("[")) {
 			err = fault.New(fault.Invalid, "batch_unsupported", "a request holds one message, not a list").Hinted("the protocol has no lists of messages since 2025-06-18")
 		}

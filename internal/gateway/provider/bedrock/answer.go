@@ -1,6 +1,7 @@
 package bedrock
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -43,8 +44,9 @@ func partOf(b *block) (p neutral.Part, ok bool) {
 		}
 	case b.ToolUse != nil:
 		p = neutral.Part{Kind: neutral.ToolCall, ID: b.ToolUse.ID, Name: b.ToolUse.Name, Text: "{}"}
-		if len(b.ToolUse.Input) > 0 && string(b.ToolUse.Input) != "null" {
-			p.Text = string(b.ToolUse.Input)
+		var input bytes.Buffer
+		if string(b.ToolUse.Input) != "null" && json.Compact(&input, b.ToolUse.Input) == nil {
+			p.Text = input.String()
 		}
 	case b.Reasoning != nil:
 		p = neutral.Part{Kind: neutral.Reasoning, Data: b.Reasoning.Redacted}

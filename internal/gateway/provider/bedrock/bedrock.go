@@ -4,6 +4,7 @@ package bedrock
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -98,7 +99,7 @@ func (p *Provider) converse(ctx context.Context, a *gateway.Attempt) (*gateway.R
 		return nil, fault.New(fault.Upstream, "upstream_answer", "provider %s answered with %q where %s was asked for", p.name, r.ContentType, accept)
 	}
 	// Bedrock says neither its own id of the answer nor which model made it where the dialect could read them.
-	about, err := json.Marshal(&head{r.RequestID, a.Model})
+	about, err := json.Marshal(&head{cmp.Or(r.RequestID, a.CallID), a.Model})
 	if err != nil {
 		r.Body.Close()
 		return nil, err
@@ -189,23 +190,25 @@ func Identify(ctx context.Context, c gateway.ProviderConfig) (address, who strin
 // identify finds the region and who asks: an API key, a key pair of the configuration, or what AWS's own tools would find
 // on this machine (environment, profile, role of the container or of the machine).
 func identify(name string, c gateway.ProviderConfig) (region string, s *signer, err error) {
-	pair := !c.AccessKeyID.Empty() && !c.SecretAccessKey.Empty()
+	key, pair := !c.APIKey.Empty(), !c.AccessKeyID.Empty() && !c.SecretAccessKey.Empty()
 	region = c.Region
-	if region == "" || c.APIKey.Empty() && !pair {
-		found, err := ambient(c.Region)
-		if err != nil {
-			return "", nil, fmt.Errorf("read the AWS configuration of this machine: %w", err)
-		}
-		if region = found.Region; region == "" {
-			return "", nil, errors.New("region is missing, and neither AWS_REGION nor a profile says one")
-		}
-		s = &signer{name: name, region: region, credentials: found.Credentials}
+	if key && (region != "" || c.BaseURL != "") {
+		return region, nil, nil
 	}
-	switch {
-	case !c.APIKey.Empty():
+	if pair && region != "" {
+		return region, &signer{name, region, static(c)}, nil
+	}
+	found, err := ambient(region)
+	if err != nil {
+		return "", nil, fmt.Errorf("read the AWS configuration of this machine: %w", err)
+	}
+	switch region = found.Region; {
+	case region == "":
+		return "", nil, errors.New("region is missing, and neither AWS_REGION nor a profile says one")
+	case key:
 		return region, nil, nil
 	case pair:
-		s = &signer{name: name, region: region, credentials: static(c)}
+		return region, &signer{name, region, static(c)}, nil
 	}
-	return region, s, nil
+	return region, &signer{name, region, found.Credentials}, nil
 }
