@@ -65,7 +65,7 @@ func (c Config) checkSemantic(name string, refuse, warn func(string, ...any)) {
 
 // meaning is what a request asks, apart from the words of its last message.
 type meaning struct {
-	rest   [32]byte  // a hash of everything else
+	rest   [32]byte // a hash of everything else
 	marks  marks
 	vector []float32 // of length 1
 	key    string    // of the answer in the cache
