@@ -111,8 +111,8 @@ func (c *call) run(w http.ResponseWriter) error {
 	if err := c.guard(); err != nil {
 		return c.refuse(err)
 	}
-	if found := redact.Found(c.row.Redacted).String(); found != "" {
-		w.Header()[headerRedacted] = []string{found}
+	if len(c.row.Redacted) > 0 {
+		w.Header()[headerRedacted] = []string{redact.Found(c.row.Redacted).String()}
 	}
 	c.stand()
 	if done, err := c.recall(w); done {

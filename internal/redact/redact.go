@@ -187,7 +187,8 @@ func (r *Rules) String(s string) (string, Found) {
 	}
 	p := r.pass()
 	defer p.free()
-	b := []byte(s)
+	b := append(p.plain[:0], s...)
+	p.plain = b
 	p.search(b)
 	if len(p.spans) == 0 {
 		return s, nil
@@ -203,7 +204,8 @@ func (r *Rules) Name(s string) string {
 	}
 	p := r.pass()
 	defer p.free()
-	b := []byte(s)
+	b := append(p.plain[:0], s...)
+	p.plain = b
 	p.search(b)
 	var named []byte
 	at := 0

@@ -44,9 +44,9 @@ var forms = map[string][]form{
 }
 
 const (
-	shortestKey   = 10  // after the first - or _
-	longestPrefix = 8   // of forms, with its - or _
-	looked        = 128 // characters in which a key shows what it is
+	shortestKey   = 10 // after the first - or _
+	longestPrefix = 8  // of forms, with its - or _
+	looked        = 64 // characters in which a key shows what it is
 )
 
 // prefixed finds a key by the word before the - or _ at i, or a private key's block.
