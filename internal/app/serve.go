@@ -143,7 +143,7 @@ func (s *server) handler(auth api.Authenticate) http.Handler {
 	p, c := s.parts, s.config.Load()
 	mux := http.NewServeMux()
 	if s.options.does("gateway") {
-		door := &openai.Door{Gateway: p.gateway, Ingest: p.ingest, Retrieve: p.retrieve, MaxRequest: c.Server.MaxRequestBytes, MaxUpload: c.Server.MaxUploadBytes, Authentication: auth, Log: s.log}
+		door := &openai.Door{Gateway: p.gateway, Ingest: p.ingest, Retrieve: p.retrieve, Responses: p.response, MaxRequest: c.Server.MaxRequestBytes, MaxUpload: c.Server.MaxUploadBytes, Authentication: auth, Log: s.log}
 		mux.Handle("/v1/", door.Handler())
 	}
 	if s.options.does("api") {

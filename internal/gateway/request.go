@@ -98,6 +98,10 @@ func decode(surface llm.Surface, body []byte) (asked, error) {
 		case "service_tier":
 			field = fieldService
 			q.service, _ = scan.Text(m.Value)
+		case "tools":
+			if name := hostedTool(m.Value); q.shape.hosted && name != "" {
+				q.unbounded = "tools with " + clip(name, 64)
+			}
 		case "web_search_options", "audio", "prediction":
 			if scan.Kind(m.Value) != 'n' {
 				q.unbounded = key
@@ -174,6 +178,21 @@ func (q *asked) readOptions(at span, value []byte) error {
 		return fault.New(fault.Invalid, "invalid_field", "stream_options must be an object").At("stream_options")
 	}
 	return nil
+}
+
+// hostedTool names a tool that the provider runs itself, and charges for as often as the model likes.
+func hostedTool(tools []byte) (name string) {
+	for a := scan.Array(tools); a.Next(); {
+		for m := scan.Object(a.Value); m.Next(); {
+			if string(m.Key) != "type" {
+				continue
+			}
+			if kind, _ := scan.Text(m.Value); kind != "function" && kind != "custom" {
+				name = kind
+			}
+		}
+	}
+	return name
 }
 
 func text(field string, value []byte) (string, error) {

@@ -5,6 +5,7 @@ import (
 
 	"airfield/internal/fault"
 	"airfield/internal/gateway/neutral"
+	"airfield/internal/gateway/neutral/responses"
 	"airfield/internal/llm"
 )
 
@@ -14,6 +15,7 @@ type shape struct {
 	caps    [2]string // those that bound what comes out; the first is the usual one
 	choices bool      // the field n asks for several answers
 	options bool      // usage of a stream is asked for in stream_options
+	hosted  bool      // tools may be the provider's own, which it runs at a price of their own
 
 	// generates says that the answer is text whose length a model chooses: it may stream, has a bound, falls under
 	// cost tiers, and may be translated.
@@ -38,7 +40,8 @@ var shapes = map[llm.Surface]*shape{
 	},
 	llm.Responses: {
 		content: [3]string{"input", "instructions"}, caps: [2]string{"max_output_tokens"}, generates: true,
-		marks: responseMarks, remote: []string{"image_url", "input_file", "file_id", "file_url"}, errs: ErrorBody, torn: tornResponse,
+		marks: responseMarks, remote: []string{"image_url", "input_file", "file_id", "file_url", "item_reference", "prompt", "previous_response_id"},
+		hosted: true, neutral: responses.Surface{}, errs: ErrorBody, torn: tornResponse,
 	},
 	llm.Messages: {
 		content: [3]string{"messages", "system", "tools"}, caps: [2]string{maxTokens}, generates: true,

@@ -18,6 +18,7 @@ import (
 	"airfield/internal/gateway"
 	"airfield/internal/ingest"
 	"airfield/internal/llm"
+	"airfield/internal/response"
 	"airfield/internal/retrieve"
 )
 
@@ -26,6 +27,7 @@ type Door struct {
 	Gateway        *gateway.Gateway
 	Ingest         *ingest.Pipeline
 	Retrieve       *retrieve.Retriever
+	Responses      *response.Service
 	MaxRequest     int64 // bytes of a model request
 	MaxUpload      int64 // bytes of an uploaded file
 	Authentication api.Authenticate

@@ -1,4 +1,4 @@
-// Package openai talks to every endpoint that speaks OpenAI's API: chat completions and embeddings. The gateway's
+// Package openai talks to every endpoint that speaks OpenAI's API: chat completions, responses and embeddings. The gateway's
 // wiring gives it the kind of this name.
 package openai
 
@@ -89,12 +89,16 @@ func New(name string, c gateway.ProviderConfig, _ *slog.Logger) (gateway.Provide
 }
 
 // paths are where the surfaces are, below the base URL.
-var paths = map[llm.Surface]string{llm.ChatCompletions: "chat/completions", llm.Embeddings: "embeddings"}
+var paths = map[llm.Surface]string{llm.ChatCompletions: "chat/completions", llm.Responses: "responses", llm.Embeddings: "embeddings"}
 
 // served are the surfaces that an endpoint serves itself.
 func served(c gateway.ProviderConfig) []llm.Surface {
 	if len(c.Surfaces) == 0 {
-		return []llm.Surface{llm.ChatCompletions, llm.Embeddings}
+		usual := []llm.Surface{llm.ChatCompletions, llm.Embeddings}
+		if c.PriceList == "openai" {
+			usual = append(usual, llm.Responses)
+		}
+		return usual
 	}
 	var list []llm.Surface
 	for _, name := range c.Surfaces {
@@ -132,9 +136,13 @@ func (p *Provider) Send(ctx context.Context, a *gateway.Attempt) (*gateway.Respo
 		header["Accept"] = []string{"text/event-stream"}
 	}
 	r := common.WithContext(ctx) // a copy
-	r.Header, r.ContentLength = header, int64(len(a.Body))
-	r.GetBody = func() (io.ReadCloser, error) { return newBody(a.Body), nil }
-	r.Body = newBody(a.Body)
+	body := a.Body
+	if a.Surface == llm.Responses {
+		body = ownThoughts(body)
+	}
+	r.Header, r.ContentLength = header, int64(len(body))
+	r.GetBody = func() (io.ReadCloser, error) { return newBody(body), nil }
+	r.Body = newBody(body)
 	answer, err := p.transport.RoundTrip(r) // not a client: a redirect would carry the key and the text elsewhere
 	if err != nil {
 		return nil, p.failed(err)

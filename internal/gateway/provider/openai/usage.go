@@ -19,7 +19,11 @@ func (m *meter) readUsage(value []byte) bool {
 	var r reported
 	o := scan.Object(value)
 	for o.Next() {
-		switch string(o.Key) {
+		name := string(o.Key)
+		if m.surface == llm.Responses {
+			name = usageNames[name]
+		}
+		switch name {
 		case "prompt_tokens":
 			r.readTotal(&r.prompt, o.Value)
 		case "completion_tokens":
@@ -47,6 +51,12 @@ func (m *meter) readUsage(value []byte) bool {
 		m.usage = r.usage()
 	}
 	return true
+}
+
+// usageNames are the names of responses in those of chat completions.
+var usageNames = map[string]string{
+	"input_tokens": "prompt_tokens", "output_tokens": "completion_tokens", "total_tokens": "total_tokens",
+	"input_tokens_details": "prompt_tokens_details", "output_tokens_details": "completion_tokens_details",
 }
 
 func (r *reported) readTotal(into *int64, value []byte) {
