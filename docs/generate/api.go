@@ -9,10 +9,11 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"airfield/internal/api/anthropic"
 	"airfield/internal/api/openai"
 )
 
-func apiPage(routes []openai.Route, description *huma.OpenAPI) []byte {
+func apiPage(routes []openai.Route, messages []anthropic.Route, description *huma.OpenAPI) []byte {
 	var b bytes.Buffer
 	b.WriteString(`# The API
 
@@ -28,6 +29,18 @@ understood: ` + "[OpenAI's SDKs](../guides/openai-sdk.md)" + `.
 |---|---|
 `)
 	for _, r := range routes {
+		fmt.Fprintf(&b, "| `%s %s` | %s |\n", r.Method, strings.ReplaceAll(r.Path, "...}", "}"), r.Summary)
+	}
+	b.WriteString(`
+## Anthropic-compatible, under /v1
+
+For the same roles. Errors have Anthropic's shape: ` + "`{\"type\": \"error\", \"error\": {\"type\", \"message\", \"code\"}, \"request_id\"}`" + `. What of each call is
+understood: ` + "[Anthropic's SDKs](../guides/anthropic-sdk.md)" + `.
+
+| route | what it does |
+|---|---|
+`)
+	for _, r := range messages {
 		fmt.Fprintf(&b, "| `%s %s` | %s |\n", r.Method, strings.ReplaceAll(r.Path, "...}", "}"), r.Summary)
 	}
 	b.WriteString(`

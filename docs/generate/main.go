@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 
 	"airfield/internal/api/admin"
+	"airfield/internal/api/anthropic"
 	"airfield/internal/api/openai"
 	"airfield/internal/app"
 	"airfield/internal/cli"
@@ -79,7 +80,7 @@ func pages(root string) ([]page, error) {
 	return []page{
 		{"configuration.md", []byte(config.Reference())},
 		{"airfield.schema.json", append(schema, '\n')},
-		{"api.md", apiPage(openai.Routes(), admin.OpenAPI())},
+		{"api.md", apiPage(openai.Routes(), anthropic.Routes(), admin.OpenAPI())},
 		{"cli.md", []byte(cli.Reference())},
 		{"metrics.md", metricsPage(figures)},
 		{"errors.md", errorsPage(codes)},

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"airfield/internal/api/anthropic"
 	"airfield/internal/api/openai"
 	"airfield/internal/config"
 )
@@ -83,6 +84,11 @@ func TestPagesSayNothingOfThisMachineAndHoldEveryRoute(t *testing.T) {
 		}
 	}
 	for _, r := range openai.Routes() {
+		if !strings.Contains(all["api.md"], "`"+r.Method+" "+strings.ReplaceAll(r.Path, "...}", "}")+"`") {
+			t.Errorf("api.md lacks %s %s", r.Method, r.Path)
+		}
+	}
+	for _, r := range anthropic.Routes() {
 		if !strings.Contains(all["api.md"], "`"+r.Method+" "+strings.ReplaceAll(r.Path, "...}", "}")+"`") {
 			t.Errorf("api.md lacks %s %s", r.Method, r.Path)
 		}

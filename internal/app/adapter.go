@@ -11,6 +11,7 @@ import (
 	"airfield/internal/config"
 	"airfield/internal/cost"
 	"airfield/internal/gateway"
+	"airfield/internal/gateway/provider/anthropic"
 	"airfield/internal/gateway/provider/builtin"
 	"airfield/internal/gateway/provider/openai"
 	"airfield/internal/ingest"
@@ -21,6 +22,7 @@ import (
 
 // providers is the list of what the gateway can speak to.
 var providers = map[string]gateway.Kind{
+	"anthropic":     anthropic.New,
 	"openai":        openai.New,
 	gateway.Builtin: builtin.New,
 }

@@ -19,6 +19,7 @@ import (
 
 	"airfield/internal/api"
 	"airfield/internal/api/admin"
+	"airfield/internal/api/anthropic"
 	"airfield/internal/api/openai"
 	"airfield/internal/api/page"
 	"airfield/internal/caller"
@@ -144,7 +145,8 @@ func (s *server) handler(auth api.Authenticate) http.Handler {
 	mux := http.NewServeMux()
 	if s.options.does("gateway") {
 		door := &openai.Door{Gateway: p.gateway, Ingest: p.ingest, Retrieve: p.retrieve, Responses: p.response, MaxRequest: c.Server.MaxRequestBytes, MaxUpload: c.Server.MaxUploadBytes, Authentication: auth, Log: s.log}
-		mux.Handle("/v1/", door.Handler())
+		own := &anthropic.Door{Gateway: p.gateway, MaxRequest: c.Server.MaxRequestBytes, Authentication: auth, Log: s.log}
+		mount(mux, door.Handler(), own.Handler())
 	}
 	if s.options.does("api") {
 		door := &admin.Door{Keys: p.keys, Audit: p.audit, Ingest: p.ingest, Calls: p.store, Costs: p.ledger, Budgets: p.budgets, Prices: &pricing{parts: p}, Gateway: p.gateway, Notify: p.notify, System: s, MaxUpload: c.Server.MaxUploadBytes, Version: s.options.Version, Authentication: auth, Log: s.log}
@@ -158,6 +160,22 @@ func (s *server) handler(auth api.Authenticate) http.Handler {
 	mux.HandleFunc("GET /readyz", s.readyz)
 	mux.Handle("/", api.Unknown(mux, "/", api.WriteProblem, "this process has the role "+s.options.Role+"; docs/reference/api.md lists what there is"))
 	return api.Recover(s.log, mux)
+}
+
+// mount puts both model APIs under /v1. They share the list of models, which is told in the shape of who asks.
+func mount(mux *http.ServeMux, openai, anthropic http.Handler) {
+	mux.Handle("/v1/", openai)
+	mux.Handle("/v1/messages", anthropic)
+	mux.Handle("/v1/messages/", anthropic)
+	models := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Anthropic-Version") != "" {
+			anthropic.ServeHTTP(w, r)
+			return
+		}
+		openai.ServeHTTP(w, r)
+	})
+	mux.Handle("/v1/models", models)
+	mux.Handle("/v1/models/", models)
 }
 
 // profiles are Go's own, for those who want to know where the time and the memory go.

@@ -32,7 +32,7 @@ func (c Config) checkProviders(refuse, warn func(string, ...any)) {
 		p := c.Providers[name]
 		where := "providers." + name
 		if p.Kind == "" {
-			refuse("%s.kind is missing: openai for every OpenAI-compatible endpoint, or builtin", where)
+			refuse("%s.kind is missing: openai for every OpenAI-compatible endpoint, anthropic, or builtin", where)
 		}
 		if t := p.Timeouts; t.Connect < 0 || t.FirstByte < 0 || t.BetweenChunks < 0 || t.Total < 0 {
 			refuse("%s.timeouts must not be negative", where)

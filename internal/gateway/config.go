@@ -24,8 +24,8 @@ type Config struct {
 
 // ProviderConfig is one upstream.
 type ProviderConfig struct {
-	Kind            string                  `yaml:"kind" json:"kind" doc:"What it speaks: openai for every OpenAI-compatible endpoint, or builtin."`
-	BaseURL         string                  `yaml:"base_url" json:"base_url" doc:"Where it is, up to and including the version: https://api.openai.com/v1."`
+	Kind            string                  `yaml:"kind" json:"kind" doc:"What it speaks: openai for every OpenAI-compatible endpoint, anthropic for Anthropic's Messages API, or builtin."`
+	BaseURL         string                  `yaml:"base_url" json:"base_url" doc:"Where it is, up to and including the version: https://api.openai.com/v1. Default for kind anthropic: https://api.anthropic.com/v1."`
 	APIKey          secret.Value            `yaml:"api_key" json:"api_key" doc:"The key it asks for, as env:NAME or file:PATH; left out for endpoints without one."`
 	Headers         map[string]string       `yaml:"headers" json:"headers" doc:"Further headers sent with every request."`
 	SecretHeaders   map[string]secret.Value `yaml:"secret_headers" json:"secret_headers" doc:"Further headers whose values are secrets, as env:NAME or file:PATH: an endpoint's own way to ask for a key, such as api-key."`
@@ -68,7 +68,7 @@ type ModelConfig struct {
 	Tier        string             `yaml:"tier" json:"tier" doc:"Its cost tier: economy, standard or premium."`
 	Dimensions  int                `yaml:"dimensions" json:"dimensions" doc:"The length of its vectors, for an embedding model."`
 	Context     int64              `yaml:"context_tokens" json:"context_tokens" doc:"Its context window: longer requests pass it by. It also bounds what a request with pictures can cost."`
-	MaxOutput   int64              `yaml:"max_output_tokens" json:"max_output_tokens" doc:"The bound of an answer that Airfield sets under a hard budget where the caller set none. Default 4096."`
+	MaxOutput   int64              `yaml:"max_output_tokens" json:"max_output_tokens" doc:"The bound of an answer that Airfield sets where the caller set none: under a hard budget, and for providers that must be told one, such as Anthropic. Default 4096."`
 	Lacks       []string           `yaml:"lacks" json:"lacks" doc:"What it cannot do: tools, images, audio, json_schema, stream. Requests that need it pass it by."`
 	Choose      string             `yaml:"choose" json:"choose" doc:"Which deployment is asked first: order (as they are written, the default), weighted (by chance), least_loaded (by calls in flight) or cheapest (for this request)."`
 	Fallback    []string           `yaml:"fallback" json:"fallback" doc:"Models that are asked, in this order, when its own deployments cannot serve a call."`
@@ -118,6 +118,7 @@ func (c Config) complete() Config {
 	}
 	for name, p := range full.Providers {
 		p.Timeouts = p.Timeouts.complete()
+		p.BaseURL = cmp.Or(p.BaseURL, addresses[p.Kind])
 		if p.PriceList == "" {
 			p.PriceList = name
 		}
@@ -140,6 +141,9 @@ func (c Config) complete() Config {
 	}
 	return full
 }
+
+// addresses are where the kinds are that stand in one place.
+var addresses = map[string]string{"anthropic": "https://api.anthropic.com/v1"}
 
 func (t Timeouts) complete() Timeouts {
 	or := func(v *time.Duration, d time.Duration) {

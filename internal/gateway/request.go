@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"errors"
+	"strings"
 	"unicode/utf8"
 
 	"airfield/internal/fault"
@@ -98,11 +99,16 @@ func decode(surface llm.Surface, body []byte) (asked, error) {
 		case "service_tier":
 			field = fieldService
 			q.service, _ = scan.Text(m.Value)
-		case "tools":
-			if name := hostedTool(m.Value); q.shape.hosted && name != "" {
-				q.unbounded = "tools with " + clip(name, 64)
+		case "metadata":
+			if surface == llm.Messages {
+				field = fieldUser
+				for about := scan.Object(m.Value); about.Next(); {
+					if string(about.Key) == "user_id" {
+						q.user, _ = scan.Text(about.Value)
+					}
+				}
 			}
-		case "web_search_options", "audio", "prediction":
+		case "web_search_options", "audio", "prediction", "mcp_servers", "container":
 			if scan.Kind(m.Value) != 'n' {
 				q.unbounded = key
 			}
@@ -140,6 +146,9 @@ func (q *asked) readShaped(key string, m *scan.Members) (field int, err error) {
 	for i, name := range q.shape.content {
 		if key == name && name != "" {
 			q.content[i] = at
+			if name == "tools" && q.shape.hosted && hostedTool(m.Value) {
+				q.unbounded = name
+			}
 			return fieldContent << i, nil
 		}
 	}
@@ -153,6 +162,26 @@ func (q *asked) readShaped(key string, m *scan.Members) (field int, err error) {
 		}
 	}
 	return 0, nil
+}
+
+// hostedTool reports whether a tool among them runs at the provider, as often as the model likes.
+func hostedTool(tools []byte) bool {
+	for list := scan.Array(tools); list.Next(); {
+		for o := scan.Object(list.Value); o.Next(); {
+			kind, _ := scan.Text(o.Value)
+			if string(o.Key) != "type" || kind == "custom" || kind == "function" || kind == "" {
+				continue
+			}
+			own := false // run by the caller, though the provider knows them
+			for _, prefix := range []string{"bash_", "text_editor_", "computer_", "memory_"} {
+				own = own || strings.HasPrefix(kind, prefix)
+			}
+			if !own {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func (q *asked) readOptions(at span, value []byte) error {
@@ -178,21 +207,6 @@ func (q *asked) readOptions(at span, value []byte) error {
 		return fault.New(fault.Invalid, "invalid_field", "stream_options must be an object").At("stream_options")
 	}
 	return nil
-}
-
-// hostedTool names a tool that the provider runs itself, and charges for as often as the model likes.
-func hostedTool(tools []byte) (name string) {
-	for a := scan.Array(tools); a.Next(); {
-		for m := scan.Object(a.Value); m.Next(); {
-			if string(m.Key) != "type" {
-				continue
-			}
-			if kind, _ := scan.Text(m.Value); kind != "function" && kind != "custom" {
-				name = kind
-			}
-		}
-	}
-	return name
 }
 
 func text(field string, value []byte) (string, error) {

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"airfield/internal/api/admin"
+	"airfield/internal/api/anthropic"
 	"airfield/internal/api/openai"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -115,11 +116,16 @@ func reads(paths map[string]*huma.PathItem, path, parameter string) bool {
 	return slices.ContainsFunc(item.Get.Parameters, func(p *huma.Param) bool { return p.In == "query" && p.Name == parameter })
 }
 
-// routes are all of both doors.
+// routes are all of the doors.
 func routes() (list []string) {
 	for _, r := range openai.Routes() {
 		list = append(list, r.Method+" "+r.Path)
 	}
+	for _, r := range anthropic.Routes() {
+		list = append(list, r.Method+" "+r.Path)
+	}
+	slices.Sort(list)
+	list = slices.Compact(list) // the models are in both
 	for path, item := range admin.OpenAPI().Paths {
 		for _, operation := range []*huma.Operation{item.Get, item.Post, item.Delete} {
 			if operation != nil {

@@ -39,8 +39,8 @@ func (d *Door) model(surface llm.Surface) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		body, err := api.Body(w, r, d.MaxRequest)
 		if err == nil {
-			req := gateway.Request{Surface: surface, Body: body, User: header(r, "X-Airfield-User"), Session: header(r, "X-Airfield-Session")}
-			if err = wishes(r.Header, &req); err == nil {
+			req := gateway.Request{Surface: surface, Body: body}
+			if err = api.Wishes(r.Header, &req); err == nil {
 				err = d.Gateway.Do(r.Context(), &req, w)
 			}
 		}
@@ -48,15 +48,6 @@ func (d *Door) model(surface llm.Surface) http.HandlerFunc {
 			d.refuse(w, r, err)
 		}
 	}
-}
-
-// header returns a header's value, bounded: it is kept in a row.
-func header(r *http.Request, name string) string {
-	v := r.Header.Get(name)
-	if len(v) > 256 {
-		v = v[:256]
-	}
-	return strings.ToValidUTF8(v, "�")
 }
 
 // object answers with JSON or an error.

@@ -15,10 +15,10 @@ import (
 
 // createResponse answers with as many calls of the gateway as a response takes, all of them with the caller's wishes.
 func (d *Door) createResponse(w http.ResponseWriter, r *http.Request) {
-	wish := gateway.Request{Surface: llm.Responses, User: header(r, "X-Airfield-User"), Session: header(r, "X-Airfield-Session")}
+	wish := gateway.Request{Surface: llm.Responses}
 	body, err := api.Body(w, r, d.MaxRequest)
 	if err == nil {
-		err = wishes(r.Header, &wish)
+		err = api.Wishes(r.Header, &wish)
 	}
 	if err == nil {
 		err = d.Responses.Create(r.Context(), body, wish.Timeout, func(ctx context.Context, body []byte, epochs string, timeout time.Duration, w http.ResponseWriter) error {

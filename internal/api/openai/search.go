@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"airfield/internal/api"
 	"airfield/internal/fault"
 	"airfield/internal/index"
 	"airfield/internal/retrieve"
@@ -122,7 +123,7 @@ func (d *Door) answer(w http.ResponseWriter, r *http.Request) (any, error) {
 	if err := decode(r, &q); err != nil {
 		return nil, err
 	}
-	tags, err := parseTags(r.Header.Get("X-Airfield-Tags"))
+	tags, err := api.Tags(r.Header)
 	if err != nil {
 		return nil, err
 	}

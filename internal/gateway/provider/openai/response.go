@@ -6,8 +6,10 @@ import (
 	"slices"
 
 	"airfield/internal/gateway"
+	"airfield/internal/gateway/neutral/chat"
 	"airfield/internal/gateway/neutral/responses"
 	"airfield/internal/gateway/scan"
+	"airfield/internal/llm"
 )
 
 // responseMeter reads usage from the answers of the Responses API.
@@ -103,7 +105,7 @@ func (m *responseMeter) response(value []byte, count bool) (ok bool) {
 		case "usage":
 			m.readUsage(o.Value)
 		case "service_tier":
-			m.readService(o.Value)
+			m.serve(o.Value)
 		}
 	}
 	if reason != "" {
@@ -116,6 +118,30 @@ func (m *responseMeter) response(value []byte, count bool) (ok bool) {
 		scan.Strings(output, m.output.Add)
 	}
 	return true
+}
+
+// usageNames are the names in the usage of a response as chat completions have them: what they say is the same.
+var usageNames = map[string]string{
+	"input_tokens": "prompt_tokens", "output_tokens": "completion_tokens", "total_tokens": "total_tokens",
+	"input_tokens_details": "prompt_tokens_details", "output_tokens_details": "completion_tokens_details",
+}
+
+// readUsage reads a usage as the surface writes it, and reports whether it was one.
+func (m *meter) readUsage(value []byte) bool {
+	if m.surface != llm.Responses {
+		return chat.ReadUsage(value, &m.usage)
+	}
+	b := []byte{'{'}
+	o := scan.Object(value)
+	for o.Next() {
+		if name := usageNames[string(o.Key)]; name != "" {
+			if len(b) > 1 {
+				b = append(b, ',')
+			}
+			b = append(append(append(append(b, '"'), name...), `":`...), o.Value...)
+		}
+	}
+	return o.Err() == nil && chat.ReadUsage(append(b, '}'), &m.usage)
 }
 
 // ownThoughts takes out the thoughts that another provider's model had earlier in a conversation: OpenAI's refuses the

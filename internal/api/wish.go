@@ -1,4 +1,4 @@
-package openai
+package api
 
 import (
 	"net/http"
@@ -10,9 +10,10 @@ import (
 	"airfield/internal/gateway"
 )
 
-// wishes reads the headers in which a caller says how its call is to be made.
-func wishes(h http.Header, req *gateway.Request) (err error) {
-	if req.Tags, err = parseTags(h.Get("X-Airfield-Tags")); err != nil {
+// Wishes reads the headers in which a caller says for whom its call is, and how it is to be made.
+func Wishes(h http.Header, req *gateway.Request) (err error) {
+	req.User, req.Session = kept(h, "X-Airfield-User"), kept(h, "X-Airfield-Session")
+	if req.Tags, err = Tags(h); err != nil {
 		return err
 	}
 	if req.Timeout, err = parseTimeout(h.Get("X-Airfield-Timeout")); err != nil {
@@ -25,6 +26,15 @@ func wishes(h http.Header, req *gateway.Request) (err error) {
 	}
 	req.Cache, err = parseCache(h)
 	return err
+}
+
+// kept returns a header's value, bounded: it is kept in a row.
+func kept(h http.Header, name string) string {
+	v := h.Get(name)
+	if len(v) > 256 {
+		v = v[:256]
+	}
+	return strings.ToValidUTF8(v, "�")
 }
 
 // parseTimeout reads "20s", "1m30s" or a number of seconds.
@@ -65,8 +75,9 @@ func parseCache(h http.Header) (gateway.CacheControl, error) {
 	return gateway.CacheUse, nil
 }
 
-// parseTags reads "team=search,feature=autocomplete".
-func parseTags(h string) (map[string]string, error) {
+// Tags reads x-airfield-tags: "team=search,feature=autocomplete".
+func Tags(header http.Header) (map[string]string, error) {
+	h := header.Get("X-Airfield-Tags")
 	if h == "" {
 		return nil, nil
 	}
