@@ -164,7 +164,7 @@ func build(ctx context.Context, c *config.Config, log *slog.Logger) (p *parts, e
 	})
 
 	p.keeping.config.Store(c)
-	p.response = response.New(c.Responses, response.Parts{DB: p.db, Searcher: searcher{p.retrieve}, Keeps: p.keeping.keeps, Log: log})
+	p.response = response.New(c.Responses, response.Parts{DB: p.db, Searcher: searcher{p.retrieve}, Keeps: p.keeping.keeps, Tracer: tracer, Log: log})
 
 	extractConfig := c.Extract
 	extractConfig.CacheDir = filepath.Join(c.Data, "cache")

@@ -14,7 +14,7 @@ import (
 
 // Create answers a request of POST /v1/responses. An error means that nothing was written but headers. A response that
 // breaks off, fails or is left by its caller before its end is not kept: there is nothing then that could be continued.
-func (s *Service) Create(ctx context.Context, body []byte, timeout time.Duration, send Send, w http.ResponseWriter) error {
+func (s *Service) Create(ctx context.Context, body []byte, timeout time.Duration, send Send, w http.ResponseWriter) (err error) {
 	q, err := readRequest(body)
 	if err != nil {
 		return err
@@ -22,6 +22,8 @@ func (s *Service) Create(ctx context.Context, body []byte, timeout time.Duration
 	if q == nil || q.asIs() {
 		return send(ctx, body, "", timeout, w)
 	}
+	ctx, span := s.Tracer.Start(ctx, "response") // so that its calls and searches are of one trace
+	defer func() { span.Done(err) }()
 	t := &turn{Service: s, q: q, send: send, w: w, id: id.New("resp"), created: time.Now(), timeout: timeout}
 	if t.scope, err = scopeOf(ctx); err != nil {
 		return err

@@ -14,6 +14,7 @@ import (
 	"airfield/internal/db"
 	"airfield/internal/fault"
 	"airfield/internal/index"
+	"airfield/internal/telemetry"
 )
 
 // Send makes one call of the responses surface with a body, for a caller in ctx, and writes its answer as the gateway does.
@@ -55,6 +56,7 @@ type Parts struct {
 	DB       *db.DB
 	Searcher Searcher
 	Keeps    func(workflow string) bool // whether what a workflow is answered may be kept
+	Tracer   *telemetry.Tracer
 	Log      *slog.Logger
 }
 

@@ -17,6 +17,7 @@ import (
 	"airfield/internal/db"
 	"airfield/internal/db/dbtest"
 	"airfield/internal/fault"
+	"airfield/internal/telemetry"
 )
 
 // stage is a service with a model that says what a test has written down.
@@ -33,7 +34,7 @@ type stage struct {
 func each(t *testing.T, fn func(t *testing.T, s *stage)) {
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		s := &stage{t: t, search: &documents{}}
-		s.Service = New(Default(), Parts{DB: d, Searcher: s.search, Keeps: func(workflow string) bool { return workflow != "silent" }, Log: slog.New(slog.DiscardHandler)})
+		s.Service = New(Default(), Parts{DB: d, Searcher: s.search, Keeps: func(workflow string) bool { return workflow != "silent" }, Tracer: telemetry.NewTracer(nil), Log: slog.New(slog.DiscardHandler)})
 		fn(t, s)
 	})
 }

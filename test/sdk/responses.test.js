@@ -149,8 +149,10 @@ test("what only OpenAI knows is refused where it is not asked, with the reason",
 });
 
 test("each time that a model is asked is a call of its own, of one trace", async () => {
-  await client.responses.create({ model: "native", input: "How long are backups kept?", tools: [{ type: "file_search", vector_store_ids: [store.id] }] });
+  const { response } = await client.responses.create({ model: "native", input: "How long are backups kept?", tools: [{ type: "file_search", vector_store_ids: [store.id] }] }).withResponse();
   const rows = JSON.parse(server.run("calls", "--json", "--limit", "1000")).filter((c) => c.surface === "responses");
+  const trace = rows.find((c) => c.id === response.headers.get("x-airfield-call-id")).trace_id;
+  assert.equal(rows.filter((c) => c.trace_id === trace).length, 2, "both calls of the model");
   assert.ok(rows.length > 30 && rows.every((c) => c.workflow !== ""), String(rows.length));
   assert.ok(rows.filter((c) => c.outcome === "ok").every((c) => c.usage_source === "reported"), JSON.stringify(rows.find((c) => c.outcome === "ok" && c.usage_source !== "reported")));
 });
