@@ -322,6 +322,16 @@ func TestConversationsAreBounded(t *testing.T) {
 		if _, _, err := s.create(bot, `{"model":"m","input":"3","previous_response_id":"`+two+`"}`); !fault.Is(err, fault.TooLarge) || !strings.Contains(err.Error(), "2 responses") {
 			t.Error(err)
 		}
+		// A first request of any size is answered; what could not be continued is not kept.
+		s.answers = append(s.answers, says(message("msg_3", "c")))
+		if o := s.must(bot, `{"model":"m","input":"`+strings.Repeat("x", 700)+`"}`); o["store"] != false {
+			t.Errorf("%v", o)
+		}
+		many := strings.Repeat(`{"type":"item_reference","id":"msg_1"},`, 300)
+		s.config.MaxBytes = 1 << 20
+		if _, _, err := s.create(bot, `{"model":"m","input":[`+many[:len(many)-1]+`]}`); !fault.Is(err, fault.TooLarge) {
+			t.Error(err)
+		}
 	})
 }
 

@@ -103,6 +103,11 @@ func TestASearchBesideTheCallersFunctionIsMadeAgainWhenTheCallerAnswers(t *testi
 		if got := strings.Join(kinds, " "); got != "message function_call function_call function_call_output function_call_output" || len(s.search.queries) != 2 {
 			t.Errorf("%s %v", got, s.search.queries)
 		}
+		s.answers = append(s.answers, says(message("msg_2", "Yes.")))
+		s.must(bot, `{"model":"m","previous_response_id":"`+second["id"].(string)+`","input":"sure?",`+tools+`}`)
+		if len(s.search.queries) != 2 {
+			t.Errorf("what was answered was searched again: %v", s.search.queries)
+		}
 		if outputText(second) != "Forty." || !strings.Contains(asJSON(second), `"file_id":"doc_2"`) {
 			t.Errorf("%v", second)
 		}
