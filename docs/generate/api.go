@@ -10,10 +10,11 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"airfield/internal/api/anthropic"
+	"airfield/internal/api/mcp"
 	"airfield/internal/api/openai"
 )
 
-func apiPage(routes []openai.Route, messages []anthropic.Route, description *huma.OpenAPI) []byte {
+func apiPage(routes []openai.Route, messages []anthropic.Route, tools []mcp.Tool, description *huma.OpenAPI) []byte {
 	var b bytes.Buffer
 	b.WriteString(`# The API
 
@@ -42,6 +43,18 @@ understood: ` + "[Anthropic's SDKs](../guides/anthropic-sdk.md)" + `.
 `)
 	for _, r := range messages {
 		fmt.Fprintf(&b, "| `%s %s` | %s |\n", r.Method, strings.ReplaceAll(r.Path, "...}", "}"), r.Summary)
+	}
+	b.WriteString(`
+## For assistants, at /mcp
+
+` + "`POST /mcp`" + ` speaks the Model Context Protocol (streamable HTTP, without sessions), for the same roles: [Assistants](../guides/mcp.md). Documents are resources,
+` + "`airfield://documents/ID`" + `. A client that lists the tools is told what they take and give, as JSON Schema.
+
+| tool | what it does |
+|---|---|
+`)
+	for _, t := range tools {
+		fmt.Fprintf(&b, "| `%s` | %s |\n", t.Name, t.Description)
 	}
 	b.WriteString(`
 ## Administration, under /api

@@ -14,6 +14,7 @@ import (
 
 	"airfield/internal/api/admin"
 	"airfield/internal/api/anthropic"
+	"airfield/internal/api/mcp"
 	"airfield/internal/api/openai"
 	"airfield/internal/app"
 	"airfield/internal/cli"
@@ -80,7 +81,7 @@ func pages(root string) ([]page, error) {
 	return []page{
 		{"configuration.md", []byte(config.Reference())},
 		{"airfield.schema.json", append(schema, '\n')},
-		{"api.md", apiPage(openai.Routes(), anthropic.Routes(), admin.OpenAPI())},
+		{"api.md", apiPage(openai.Routes(), anthropic.Routes(), mcp.Tools(), admin.OpenAPI())},
 		{"cli.md", []byte(cli.Reference())},
 		{"metrics.md", metricsPage(figures)},
 		{"errors.md", errorsPage(codes)},

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"airfield/internal/api/anthropic"
+	"airfield/internal/api/mcp"
 	"airfield/internal/api/openai"
 	"airfield/internal/config"
 )
@@ -86,6 +87,11 @@ func TestPagesSayNothingOfThisMachineAndHoldEveryRoute(t *testing.T) {
 	for _, r := range openai.Routes() {
 		if !strings.Contains(all["api.md"], "`"+r.Method+" "+strings.ReplaceAll(r.Path, "...}", "}")+"`") {
 			t.Errorf("api.md lacks %s %s", r.Method, r.Path)
+		}
+	}
+	for _, tool := range mcp.Tools() {
+		if !strings.Contains(all["api.md"], "`"+tool.Name+"`") {
+			t.Errorf("api.md lacks the tool %s", tool.Name)
 		}
 	}
 	for _, r := range anthropic.Routes() {

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"slices"
 	"strings"
@@ -17,6 +18,7 @@ import (
 	"airfield/internal/db"
 	"airfield/internal/fault"
 	"airfield/internal/gateway"
+	"airfield/internal/gateway/provider/bedrock"
 	"airfield/internal/redis"
 	"airfield/internal/secret"
 )
@@ -128,29 +130,62 @@ func oneLine(text string) string {
 	return strings.Join(slices.Compact(lines), " ")
 }
 
-// reachProvider lists a provider's models, which every OpenAI-compatible endpoint offers and which costs nothing.
+// reachProvider lists a provider's models, which most offer and which costs nothing.
 func reachProvider(ctx context.Context, c gateway.ProviderConfig) (string, error) {
 	if c.APIKey.Empty() && c.APIKey.Ref() != "" {
 		return "", fault.New(fault.Invalid, "provider_key", "the key %s is not set or empty", c.APIKey.Ref())
 	}
 	ctx, cancel := context.WithTimeout(ctx, reachTime)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.BaseURL+"/models", nil)
+	if c.Kind == gateway.Bedrock {
+		return reachBedrock(ctx, c)
+	}
+	address, header := strings.TrimRight(c.BaseURL, "/")+"/models", http.Header(nil)
+	if listing := listings[c.Kind]; listing != nil {
+		address, header = listing(c)
+	} else {
+		header, _ = c.Header()
+	}
+	if address == "" {
+		return "it lists no models: the first call asks it", nil
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
 		return "", err
 	}
-	req.Header, _ = c.Header()
+	req.Header = header
 	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }} // a key follows no redirect
 	res, err := client.Do(req)
 	if err != nil {
-		return "", fault.New(fault.Unavailable, "provider_away", "%s does not answer: %w", c.BaseURL, err)
+		return "", fault.New(fault.Unavailable, "provider_away", "%s does not answer: %w", req.URL.Host, err)
 	}
 	res.Body.Close()
 	switch {
 	case res.StatusCode == http.StatusUnauthorized || res.StatusCode == http.StatusForbidden:
-		return "", fault.New(fault.Denied, "provider_key", "%s refuses the key %s (status %d)", c.BaseURL, c.APIKey.Ref(), res.StatusCode)
+		return "", fault.New(fault.Denied, "provider_key", "%s refuses the key %s (status %d)", req.URL.Host, c.APIKey.Ref(), res.StatusCode)
 	case res.StatusCode >= 500:
-		return "", fault.New(fault.Unavailable, "provider_failing", "%s answers with status %d", c.BaseURL, res.StatusCode)
+		return "", fault.New(fault.Unavailable, "provider_failing", "%s answers with status %d", req.URL.Host, res.StatusCode)
 	}
-	return fmt.Sprintf("%s answers with status %d", c.BaseURL, res.StatusCode), nil
+	return fmt.Sprintf("%s answers with status %d", req.URL.Host, res.StatusCode), nil
+}
+
+// reachBedrock finds who will sign, and connects: to ask for anything costs money or needs a permission of its own.
+func reachBedrock(ctx context.Context, c gateway.ProviderConfig) (string, error) {
+	address, who, err := bedrock.Identify(ctx, c)
+	if err != nil {
+		return "", err
+	}
+	u, err := url.Parse(address)
+	if err != nil {
+		return "", err
+	}
+	port := u.Port()
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
+	}
+	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", net.JoinHostPort(u.Hostname(), port))
+	if err != nil {
+		return "", fault.New(fault.Unavailable, "provider_away", "%s does not answer: %w", address, err)
+	}
+	return address + " answers; requests are sent with " + who, conn.Close()
 }

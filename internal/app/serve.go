@@ -20,6 +20,7 @@ import (
 	"airfield/internal/api"
 	"airfield/internal/api/admin"
 	"airfield/internal/api/anthropic"
+	"airfield/internal/api/mcp"
 	"airfield/internal/api/openai"
 	"airfield/internal/api/page"
 	"airfield/internal/caller"
@@ -145,6 +146,8 @@ func (s *server) handler(auth api.Authenticate) http.Handler {
 	mux := http.NewServeMux()
 	if s.options.does("gateway") {
 		door := &openai.Door{Gateway: p.gateway, Ingest: p.ingest, Retrieve: p.retrieve, Responses: p.response, MaxRequest: c.Server.MaxRequestBytes, MaxUpload: c.Server.MaxUploadBytes, Authentication: auth, Log: s.log}
+		assistants := &mcp.Door{Ingest: p.ingest, Retrieve: p.retrieve, Version: s.options.Version, Authentication: auth, Log: s.log}
+		mux.Handle("/mcp", assistants.Handler())
 		own := &anthropic.Door{Gateway: p.gateway, MaxRequest: c.Server.MaxRequestBytes, Authentication: auth, Log: s.log}
 		mount(mux, door.Handler(), own.Handler())
 	}

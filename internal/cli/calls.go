@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"airfield/internal/api/admin"
+	"airfield/internal/redact"
 )
 
 func callsCommand(env *environment) *cobra.Command {
@@ -167,6 +168,7 @@ func (e *environment) callDetail(c admin.Call) {
 	line("served by", "%s", c.Deployment)
 	line("rung", "%s", c.Degraded)
 	line("cache", "%s", c.Cache)
+	line("redacted", "%s", strings.Trim(redact.Found(c.Redacted).String()+" · rules "+c.Redaction, " ·"))
 	line("tokens", "%s", strings.TrimSuffix(fmt.Sprintf("%d in (%d from the provider's cache), %d out (%d reasoning), %s", c.InputTokens, c.CacheRead, c.OutputTokens, c.Reasoning, c.UsageSource), ", "))
 	if c.CacheWrite+c.CacheLong > 0 {
 		line("cache writes", "%d tokens, %d of them for an hour", c.CacheWrite+c.CacheLong, c.CacheLong)

@@ -139,6 +139,9 @@ func (e *environment) explanation(x gateway.RouteExplanation) {
 		e.printf("; needs %s", strings.Join(x.Needs, ", "))
 	}
 	e.printf("\n")
+	if x.Refused != "" {
+		e.printf("refused: %s\n", printable(x.Refused))
+	}
 	if x.Moved != "" {
 		e.printf("moved to the economy tier: %s\n", printable(x.Moved))
 	}

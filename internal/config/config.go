@@ -25,6 +25,7 @@ import (
 	"airfield/internal/journal"
 	"airfield/internal/notify"
 	"airfield/internal/observe"
+	"airfield/internal/redact"
 	"airfield/internal/redis"
 	"airfield/internal/response"
 	"airfield/internal/retrieve"
@@ -315,6 +316,10 @@ func (c *Config) checkBudgets() (warnings []string, errs []error) {
 			errs = append(errs, fmt.Errorf("%s.of: %q is not among business_units", where, b.Of))
 		case b.Scope == "environment" && b.Of != c.Environment:
 			warnings = append(warnings, fmt.Sprintf("%s.of: this environment is %q; no call falls under a budget of %q", where, c.Environment, b.Of))
+		case b.Scope == "user":
+			if rules, err := redact.New(c.Gateway.Redaction); err == nil && rules.Name(b.Of) != b.Of {
+				warnings = append(warnings, fmt.Sprintf("%s.of: the calls of this user are logged and counted as %s, but for workflows with redact: off: name that, or put the value into redaction.allow", where, rules.Name(b.Of)))
+			}
 		}
 	}
 	return warnings, errs

@@ -306,3 +306,18 @@ func TestLimitsThatProcessesDoNotShareAreWarnedAbout(t *testing.T) {
 		}
 	}
 }
+
+func TestABudgetOfAUserWhoIsCountedByAnotherNameIsWarnedAbout(t *testing.T) {
+	const budget = "budgets:\n  jane: {scope: user, of: jane@example.com, usd: 1, period: day}\n"
+	_, warnings, err := parseText(t, budget)
+	if err != nil || len(warnings) != 1 || !strings.Contains(warnings[0], "counted as [email_") {
+		t.Error(warnings, err)
+	}
+	_, warnings, err = parseText(t, budget+"redaction: {allow: [\"*@example.com\"]}\n")
+	if err != nil || len(warnings) != 0 {
+		t.Error(warnings, err)
+	}
+	if _, _, err = parseText(t, "redaction: {classes: {names: true}}\n"); err == nil || !strings.Contains(err.Error(), "redaction.classes") {
+		t.Error(err)
+	}
+}

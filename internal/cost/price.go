@@ -93,6 +93,7 @@ func (p *Prices) Price(provider, model string, at time.Time) (llm.Price, bool) {
 }
 
 func (p *Prices) find(provider, model string, at time.Time) (*line, bool) {
+	model = bare(model)
 	n, imported, named := name{provider, model}, p.imported.Load(), false
 	for _, l := range [...]*layer{imported, p.list} {
 		lines := l.exact[n]
@@ -137,6 +138,20 @@ func (p *Prices) At(at time.Time) []Quote {
 		}
 	}
 	return out
+}
+
+// bare is a model's id without the ARN that names it on Amazon Bedrock: arn:aws:bedrock:REGION:ACCOUNT:inference-profile/ID.
+// The ids of an account's own profiles name no model. What stands before an id for its geography (us., eu., global.) stays:
+// prices differ by it.
+func bare(model string) string {
+	if !strings.HasPrefix(model, "arn:") {
+		return model
+	}
+	kind, id, _ := strings.Cut(model, "/")
+	if !strings.HasSuffix(kind, ":inference-profile") && !strings.HasSuffix(kind, ":foundation-model") {
+		return model
+	}
+	return id
 }
 
 // undated cuts a date off the end of a model's name: -2024-08-06 or -20241022.

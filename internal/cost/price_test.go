@@ -41,6 +41,11 @@ func TestPricesAreFoundByNameAndDate(t *testing.T) {
 		{"what is not a date", "openai", "gpt-4o-2024-13-41", "2026-01-01", false, "0"},
 		{"a model that nobody knows", "openai", "gpt-99", "2026-01-01", false, "0"},
 		{"one whose long prompts cost more", "google", "gemini-2.5-pro", "2026-01-01", true, "2.50"},
+		{"Bedrock anywhere", "bedrock", "global.anthropic.claude-haiku-4-5-20251001-v1:0", "2026-01-01", true, "1"},
+		{"Bedrock within a geography", "bedrock", "eu.anthropic.claude-haiku-4-5-20251001-v1:0", "2026-01-01", true, "1.10"},
+		{"the same by its ARN", "bedrock", "arn:aws:bedrock:eu-central-1:123456789012:inference-profile/eu.anthropic.claude-haiku-4-5-20251001-v1:0", "2026-01-01", true, "1.10"},
+		{"a model of Bedrock by its ARN", "bedrock", "arn:aws:bedrock:us-east-1::foundation-model/amazon.titan-embed-text-v2:0", "2026-01-01", true, "0.02"},
+		{"an account's own profile", "bedrock", "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/a1b2", "2026-01-01", false, "0"},
 		{"our own, which costs nothing", "builtin", "builtin-answer", "2026-01-01", true, "0"},
 	} {
 		price, known := p.Price(c.provider, c.model, day(c.at))

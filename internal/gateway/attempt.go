@@ -53,8 +53,8 @@ func (c *call) try(t *tried) (answer *Response, again bool, err error) {
 	c.row.Attempts = append(c.row.Attempts, llm.Attempt{Deployment: d.name, Provider: d.providerName, Model: d.upstream, Start: now})
 	c.watch = newWatch(c.ctx, d, now, c.until)
 	bound := int64(0)
-	if c.bounded {
-		bound = d.maxOutput
+	if c.bounded || c.outputLimit() > 0 {
+		bound = c.outputCap(d)
 	}
 	answer, err = c.send(d, bound)
 	c.watch.rest()
@@ -165,7 +165,7 @@ func (c *call) endAttempt(outcome llm.Outcome, problem string) {
 	}
 	last := c.lastAttempt()
 	if last.Outcome == "" {
-		last.Outcome, last.Error, last.Duration = outcome, clip(problem, 500), time.Since(last.Start)
+		last.Outcome, last.Error, last.Duration = outcome, clip(c.hidden(problem), 500), time.Since(last.Start)
 	}
 }
 

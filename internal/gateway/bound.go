@@ -68,7 +68,7 @@ func (c *call) ceiling(d *deployment) (u llm.Usage, reason string) {
 	if c.asked.shape.generates {
 		each := c.asked.maxTokens
 		if each == 0 {
-			each = d.maxOutput
+			each = c.outputCap(d)
 		}
 		if each > mostExpected || c.asked.choices > mostExpected/max(1, each) {
 			return u, "it asks for more tokens than any budget holds"

@@ -14,6 +14,7 @@ import (
 	"airfield/internal/limit"
 	"airfield/internal/llm"
 	"airfield/internal/money"
+	"airfield/internal/redact"
 	"airfield/internal/telemetry"
 )
 
@@ -24,7 +25,8 @@ type call struct {
 	req      *Request
 	log      *slog.Logger
 	table    *table
-	policy   *workflow // nil for a caller without a workflow
+	policy   *workflow     // nil for a caller without a workflow
+	rules    *redact.Rules // nil where nothing is redacted
 	priority int
 	spender  llm.Spender
 	asked    asked
@@ -66,8 +68,10 @@ type call struct {
 	lost         llm.Usage    // by attempts that brought nothing
 	lostCost     money.Nanos
 	lostUnpriced bool
-	said         *said   // the request as it is told to those who speak another API
-	key          string  // in the cache
+	said         *said  // the request as it is told to those who speak another API
+	key          string // in the cache
+	meaning      *meaning
+	similarity   float64 // of the text that was asked and the one that was answered
 	flight       *flight // others may get the answer too; nil where not
 
 	traceparent string
@@ -86,13 +90,25 @@ const (
 func (c *call) run(w http.ResponseWriter) error {
 	c.name(w.Header())
 	var err error
+	if err = c.measure(); err != nil {
+		return c.refuse(err)
+	}
 	if c.asked, err = decode(c.req.Surface, c.req.Body); err != nil {
 		return c.refuse(err)
 	}
 	c.row.Model, c.row.Stream = clip(c.asked.model, maxModelName), c.asked.stream
+	if err = c.permit(); err != nil {
+		return c.refuse(err)
+	}
 	m, err := c.table.find(c.req.Surface, c.asked.model)
 	if err != nil {
 		return c.refuse(err)
+	}
+	if err := c.guard(); err != nil {
+		return c.refuse(err)
+	}
+	if found := redact.Found(c.row.Redacted).String(); found != "" {
+		w.Header()[headerRedacted] = []string{found}
 	}
 	c.stand()
 	if done, err := c.recall(w); done {
@@ -110,16 +126,13 @@ func (c *call) run(w http.ResponseWriter) error {
 	return c.serve(w)
 }
 
-// stand looks at what applies to the caller: its policy, its budgets, its time.
+// stand looks at what applies to the caller: its budgets, its time.
 func (c *call) stand() {
-	if c.policy = c.table.workflows[c.row.Workflow]; c.policy != nil {
+	if c.policy != nil {
 		c.priority = c.policy.priority
 	}
 	if c.req.Priority != "" {
 		c.priority = min(c.priority, priorities[c.req.Priority])
-	}
-	if c.row.User == "" {
-		c.row.User = clip(c.asked.user, maxUser)
 	}
 	if c.g.budgets != nil {
 		c.spender.User = c.row.User
@@ -167,7 +180,7 @@ func (g *Gateway) begin(ctx context.Context, req *Request) *call {
 	c.traceparent = here.Traceparent()
 	c.row = llm.Call{
 		ID: id.At("call", now), Start: now, Surface: req.Surface, RequestSize: int64(len(req.Body)),
-		User: req.User, Session: req.Session, Tags: req.Tags, TraceID: here.TraceID, SpanID: here.SpanID,
+		TraceID: here.TraceID, SpanID: here.SpanID,
 	}
 	if parent.Valid() {
 		c.row.ParentSpanID = parent.SpanID
@@ -176,6 +189,11 @@ func (g *Gateway) begin(ctx context.Context, req *Request) *call {
 		c.row.Environment, c.row.BusinessUnit, c.row.Workflow, c.row.KeyID = who.Environment, who.BusinessUnit, who.Workflow, who.KeyID
 		c.spender = llm.Spender{Environment: who.Environment, BusinessUnit: who.BusinessUnit, Workflow: who.Workflow, KeyID: who.KeyID, KeyName: who.KeyName}
 	}
+	c.policy = c.table.workflows[c.row.Workflow]
+	if c.rules = c.table.rulesFor(c.policy); c.rules != nil {
+		c.row.Redaction = c.rules.Version()
+	}
+	c.row.User, c.row.Session, c.row.Tags = c.named(req.User), c.named(req.Session), c.tagged(req.Tags)
 	return c
 }
 
@@ -249,7 +267,7 @@ func (c *call) finish(outcome llm.Outcome, problem *fault.Fault) {
 		c.g.note(c)
 	}
 	if problem != nil {
-		c.row.ErrorKind, c.row.Error = string(problem.Kind), clip(problem.Text, 500)
+		c.row.ErrorKind, c.row.Error = string(problem.Kind), clip(c.hidden(problem.Text), 500)
 		if problem.Kind == fault.Internal {
 			c.log.Error("a call failed", "call", c.row.ID, "error", problem)
 		}

@@ -11,6 +11,7 @@ import (
 
 	"airfield/internal/llm"
 	"airfield/internal/money"
+	"airfield/internal/secret"
 )
 
 func TestAConfigurationIsReadFromYAML(t *testing.T) {
@@ -61,12 +62,24 @@ func TestAConfigurationThatCannotWorkIsRefused(t *testing.T) {
 	if w, err := Default().Check(); err != nil || len(w) != 0 {
 		t.Fatal(w, err)
 	}
+	bedrock := Config{Providers: map[string]ProviderConfig{"aws": {Kind: Bedrock, Region: "us-gov-west-1"}}}
+	if w, err := bedrock.Check(); err != nil || len(w) != 0 || bedrock.complete().Providers["aws"].PriceList != Bedrock {
+		t.Fatal(w, err)
+	}
 	for want, spoil := range map[string]func(c *Config){
 		"providers.up.kind is missing":    func(c *Config) { c.Providers["up"] = ProviderConfig{BaseURL: "https://example.com"} },
 		"is not an http or https address": func(c *Config) { c.Providers["up"] = ProviderConfig{Kind: "openai", BaseURL: "example.com/v1"} },
 		"must have no user, query or fragment": func(c *Config) {
 			c.Providers["up"] = ProviderConfig{Kind: "openai", BaseURL: "https://a:b@example.com"}
 		},
+		"are for the kind bedrock": func(c *Config) {
+			c.Providers["up"] = ProviderConfig{Kind: "openai", BaseURL: "https://x", Region: "eu-west-1"}
+		},
+		"is not the name of an AWS": func(c *Config) { c.Providers["up"] = ProviderConfig{Kind: Bedrock, Region: "evil.com/"} },
+		"leave one out": func(c *Config) {
+			c.Providers["up"] = ProviderConfig{Kind: Bedrock, APIKey: secret.New("k"), AccessKeyID: secret.New("a"), SecretAccessKey: secret.New("b")}
+		},
+		"go together": func(c *Config) { c.Providers["up"] = ProviderConfig{Kind: Bedrock, AccessKeyID: secret.New("a")} },
 		"timeouts must not be negative": func(c *Config) {
 			c.Providers["up"] = ProviderConfig{Kind: "openai", BaseURL: "https://x", Timeouts: Timeouts{Total: -1}}
 		},

@@ -263,7 +263,7 @@ func (c *call) obstacles() string {
 
 // note sees that a call of a workflow was served as it should be.
 func (g *Gateway) note(c *call) {
-	if c.policy == nil || c.row.Degraded != "" || c.row.Cache == cacheHit || !c.policy.low.remove(c.asked.model) {
+	if c.policy == nil || c.row.Degraded != "" || c.row.Cache == cacheHit || c.row.Cache == cacheAlike || !c.policy.low.remove(c.asked.model) {
 		return
 	}
 	g.log.Info("a workflow is served as usual again", "workflow", c.row.Workflow, "call", c.row.ID)

@@ -17,6 +17,7 @@ import (
 type RouteExplanation struct {
 	Workflow     string      `json:"workflow,omitempty"`
 	Model        string      `json:"model" doc:"The model that is asked first."`
+	Refused      string      `json:"refused,omitempty" doc:"Why the workflow may not make this call at all."`
 	Moved        string      `json:"moved,omitempty" doc:"Why that is another one than was asked for."`
 	Needs        []string    `json:"needs" doc:"What the request needs a model to be able to."`
 	InputTokens  int64       `json:"input_tokens" doc:"Estimated."`
@@ -65,6 +66,7 @@ func (g *Gateway) Explain(ctx context.Context, workflow string, req *Request) (R
 			Hinted("airfield.yaml names %v", slices.Sorted(maps.Keys(t.workflows)))
 	}
 	c := g.begin(caller.With(ctx, who), req)
+	refused := c.measure()
 	var err error
 	if c.asked, err = decode(req.Surface, req.Body); err != nil {
 		return RouteExplanation{}, err
@@ -74,12 +76,20 @@ func (g *Gateway) Explain(ctx context.Context, workflow string, req *Request) (R
 	if err != nil {
 		return RouteExplanation{}, err
 	}
+	for _, step := range []func() error{c.permit, c.guard} {
+		if refused == nil {
+			refused = step()
+		}
+	}
 	c.stand()
 	m = c.moved(m)
 	c.plan(m.chain)
 	e := RouteExplanation{
 		Workflow: workflow, Model: m.name, Needs: []string{}, InputTokens: c.expected().Input, OutputTokens: c.expected().Output, HardBudget: c.bounded, Cache: c.cached(),
 		Candidates: []Candidate{}, Limits: c.uses(), Ladder: []string{},
+	}
+	if refused != nil {
+		e.Refused = fault.As(refused).Text
 	}
 	if c.row.Degraded != "" {
 		e.Moved = c.standing.Economy.Reason

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"airfield/internal/cache"
+	"airfield/internal/caller"
 	"airfield/internal/fault"
 	"airfield/internal/gateway/queue"
 	"airfield/internal/limit"
@@ -116,11 +117,18 @@ type Model struct {
 }
 
 // Models lists the models the caller in ctx may use, by name.
-func (g *Gateway) Models(context.Context) []Model {
+func (g *Gateway) Models(ctx context.Context) []Model {
 	t := g.table.Load()
+	var allowed map[*model]bool
+	if who := caller.From(ctx); who != nil && t.workflows[who.Workflow] != nil {
+		allowed = t.workflows[who.Workflow].allowed
+	}
 	list := make([]Model, 0, len(t.models))
 	for _, name := range slices.Sorted(maps.Keys(t.models)) {
 		m := t.models[name]
+		if allowed != nil && !allowed[m] {
+			continue
+		}
 		shown := Model{Name: name, Tier: m.Tier, Dimensions: m.Dimensions}
 		for _, d := range m.deployments {
 			if !slices.Contains(shown.Providers, d.providerName) {
@@ -133,8 +141,8 @@ func (g *Gateway) Models(context.Context) []Model {
 }
 
 // Model returns one of Models, or a fault.
-func (g *Gateway) Model(_ context.Context, name string) (Model, error) {
-	for _, m := range g.Models(context.Background()) {
+func (g *Gateway) Model(ctx context.Context, name string) (Model, error) {
+	for _, m := range g.Models(ctx) {
 		if m.Name == name {
 			return m, nil
 		}

@@ -20,6 +20,7 @@ import (
 // What became of a call in the cache.
 const (
 	cacheHit    = "hit"
+	cacheAlike  = "semantic" // it was the answer to a text that means the same
 	cacheMiss   = "miss"
 	cacheShared = "shared" // the same request was in flight, and its answer serves this one too
 	cacheStale  = "stale"
@@ -150,6 +151,7 @@ func (f *flight) ended(answer *Response, usage, done []byte) {
 	if c.row.Degraded == "" && slices.Contains(c.routes[0].model.deployments, c.served) {
 		policy := c.policy.Cache
 		c.g.cache.Set(c.ctx, f.key, k.encode(), policy.TTL+policy.Stale)
+		c.remember(f.key)
 	}
 	f.close(k)
 }
@@ -205,6 +207,10 @@ func (c *call) recall(w http.ResponseWriter) (done bool, err error) {
 		f, own := c.g.flights.join(c, key)
 		if own {
 			c.flight = f
+			if k := c.similar(); k != nil {
+				f.abandon()
+				return true, c.replay(w, k, cacheAlike)
+			}
 			return false, nil
 		}
 		if c.req.Cache == CacheRefresh {
@@ -261,6 +267,17 @@ func (c *call) cacheKey() (string, bool) {
 	if c.key != "" {
 		return c.key, true
 	}
+	b, err := scan.Canonical(c.position(), c.req.Body)
+	if err != nil {
+		return "", false
+	}
+	sum := sha256.Sum256(b)
+	c.key = "answer:" + hex.EncodeToString(sum[:])
+	return c.key, true
+}
+
+// position is where a call asks from, with room for its body: what must be the same for an answer to be given again.
+func (c *call) position() []byte {
 	clearance := caller.None
 	if who := caller.From(c.ctx); who != nil {
 		clearance = who.Clearance
@@ -269,13 +286,7 @@ func (c *call) cacheKey() (string, bool) {
 	for _, part := range [...]string{"1", c.row.Environment, c.row.Workflow, clearance.String(), c.row.Prompt, strconv.Itoa(c.row.Version), c.req.Epochs, string(c.req.Surface)} {
 		b = append(binary.BigEndian.AppendUint32(b, uint32(len(part))), part...)
 	}
-	b, err := scan.Canonical(b, c.req.Body)
-	if err != nil {
-		return "", false
-	}
-	sum := sha256.Sum256(b)
-	c.key = "answer:" + hex.EncodeToString(sum[:])
-	return c.key, true
+	return b
 }
 
 // replay gives a kept answer. It used nothing and costs nothing.
@@ -293,6 +304,9 @@ func (c *call) replay(w http.ResponseWriter, k *kept, how string) error {
 	h["Content-Type"] = []string{k.ContentType}
 	h["Age"] = []string{strconv.FormatInt(int64(max(0, time.Since(k.At))/time.Second), 10)}
 	c.marked(h)
+	if how == cacheAlike {
+		h[headerSimilarity] = []string{strconv.FormatFloat(c.similarity, 'f', 3, 64)}
+	}
 	if k.Model != c.asked.model {
 		h[headerModel] = []string{k.Model}
 	}

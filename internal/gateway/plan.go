@@ -100,6 +100,8 @@ func (c *call) expected() llm.Usage {
 			each := int64(expectedOutput)
 			if c.asked.maxTokens > 0 {
 				each = min(c.asked.maxTokens, mostExpected)
+			} else if most := c.outputLimit(); most > 0 {
+				each = min(each, most)
 			}
 			c.guess.Output = min(min(c.asked.choices, mostExpected)*each, mostExpected)
 		}
@@ -109,6 +111,9 @@ func (c *call) expected() llm.Usage {
 
 // unfit says why a deployment cannot serve the call, whatever its state; empty where it can.
 func (c *call) unfit(d *deployment) string {
+	if !c.mayUse(d.model) {
+		return "the workflow " + c.row.Workflow + " may not use the model " + d.model.name
+	}
 	if reason := c.unspeakable(d); reason != "" {
 		return reason
 	}

@@ -79,6 +79,12 @@ type WorkflowConfig struct {
 	Cache     CacheConfig  `yaml:"cache" json:"cache" doc:"Whether answers are kept and given again to the same question."`
 	Degrade   []RungConfig `yaml:"degrade" json:"degrade" doc:"What to do, in this order, when no deployment can serve a call. Left out: wait for one to recover, for routing.queue.wait, then refuse."`
 
+	Models          []string `yaml:"models" json:"models" doc:"The models it may use: names, with * for any characters. tier/NAME allows a tier and every model of it, prompt/NAME@LABEL a prompt. Left out: all."`
+	Redact          string   `yaml:"redact" json:"redact" doc:"What is redacted by the rules of redaction: log (what is kept of its calls; the default), send (also what is sent to providers) or off."`
+	MaxRequestBytes int64    `yaml:"max_request_bytes" json:"max_request_bytes" doc:"The largest body of a request, within server.max_request_bytes. 0: no bound of its own."`
+	MaxInputTokens  int64    `yaml:"max_input_tokens" json:"max_input_tokens" doc:"The longest request, in estimated tokens. 0: no bound."`
+	MaxOutputTokens int64    `yaml:"max_output_tokens" json:"max_output_tokens" doc:"The longest answer: a request for a longer one is refused, one without a bound gets this one, or its model's where that is less. 0: no bound."`
+
 	BusinessUnit string      `yaml:"-" json:"-"` // of the workflow's own keys in the section that it shares
 	Clearance    caller.Tier `yaml:"-" json:"-"`
 }
@@ -87,6 +93,8 @@ type WorkflowConfig struct {
 type CacheConfig struct {
 	TTL   time.Duration `yaml:"ttl" json:"ttl" doc:"How long an answer is given again to exactly the same request of this workflow. 0: not at all."`
 	Stale time.Duration `yaml:"stale" json:"stale" doc:"How long it is kept beyond that, for the rung stale of degrade."`
+
+	Semantic *SemanticConfig `yaml:"semantic" json:"semantic" doc:"Whether it is also given to a request whose last message means the same and that is equal otherwise. Left out: no."`
 }
 
 // RungConfig is one rung of the ladder: exactly one of queue, tier, stale and extractive is set.
@@ -140,6 +148,7 @@ func (w WorkflowConfig) check(where string, deadline time.Duration, refuse func(
 	if _, ok := priorities[w.Priority]; !ok {
 		refuse("%s.priority: %q is not high, normal or low", where, w.Priority)
 	}
+	w.checkGuards(where, refuse)
 	for key, rate := range map[string]limit.Rate{"limits": w.Limits, "key_limits": w.KeyLimits} {
 		if err := rate.Check(); err != nil {
 			refuse("%s.%s.%w", where, key, err)

@@ -33,6 +33,8 @@ const (
 	headerCache       = "X-Airfield-Cache"
 	headerDegraded    = "X-Airfield-Degraded"
 	headerModel       = "X-Airfield-Model"
+	headerRedacted    = "X-Airfield-Redacted"
+	headerSimilarity  = "X-Airfield-Cache-Similarity"
 )
 
 // name sets the headers that say which call this is, on every answer and every refusal.

@@ -90,6 +90,9 @@ func (c *call) statement() []byte {
 			b = append(append(b, mark.value...), '"')
 		}
 	}
+	if c.similarity > 0 {
+		b = strconv.AppendFloat(append(b, `,"cache_similarity":`...), c.similarity, 'f', 3, 64)
+	}
 	return append(b, '}')
 }
 

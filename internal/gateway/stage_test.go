@@ -34,6 +34,8 @@ type stage struct {
 	purse   *purse
 	limiter *limit.Memory
 
+	builtin struct{ gateway.Provider } // what serves the builtin models, for tests that ask them
+
 	mu     sync.Mutex
 	acts   map[string]act // by the provider's name of the model
 	asked  []string
@@ -57,6 +59,7 @@ func stageProviders() map[string]gateway.ProviderConfig {
 func newStage(t *testing.T, c gateway.Config, acts map[string]act) *stage {
 	t.Helper()
 	s := &stage{t: t, log: &log{}, purse: &purse{t: t}, limiter: limit.NewMemory(), acts: acts}
+	s.builtin.Provider = nothing{}
 	kept, err := cache.NewMemory(cache.Default())
 	if err != nil {
 		t.Fatal(err)
@@ -70,6 +73,7 @@ func newStage(t *testing.T, c gateway.Config, acts map[string]act) *stage {
 	}
 	all := kinds()
 	all["stage"] = func(string, gateway.ProviderConfig, *slog.Logger) (gateway.Provider, error) { return s, nil }
+	all[gateway.Builtin] = func(string, gateway.ProviderConfig, *slog.Logger) (gateway.Provider, error) { return &s.builtin, nil }
 	s.Gateway, err = gateway.New(c, gateway.Parts{
 		Kinds: all, Prices: priceList{}, Recorder: s.log, Budgets: s.purse, Limiter: s.limiter, Cache: kept, Log: slog.New(slog.DiscardHandler),
 		Extractor: quoting{}, Alert: func(a gateway.Alert) {
@@ -265,9 +269,15 @@ type purse struct {
 	refuse      error
 	refuseRaise bool
 	tokensSpent int64
+	spender     llm.Spender // who was asked about last
 }
 
-func (p *purse) Standing(*llm.Spender, time.Time) gateway.Standing { return p.standing }
+func (p *purse) Standing(s *llm.Spender, _ time.Time) gateway.Standing {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.spender = *s
+	return p.standing
+}
 
 func (p *purse) Reserve(ctx context.Context, _ *llm.Spender, _ time.Time, most gateway.Amount) (gateway.Hold, error) {
 	for {

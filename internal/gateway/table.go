@@ -10,6 +10,7 @@ import (
 	"airfield/internal/fault"
 	"airfield/internal/limit"
 	"airfield/internal/llm"
+	"airfield/internal/redact"
 )
 
 // table is one configuration made ready: it never changes after it was built.
@@ -20,6 +21,7 @@ type table struct {
 	health    map[string]*health
 	workflows map[string]*workflow
 	routing   Routing
+	rules     *redact.Rules
 }
 
 // workflow is the policy for one workflow's calls.
@@ -28,6 +30,8 @@ type workflow struct {
 	priority int
 	ask      limit.Ask
 	low      *lowered
+	allowed  map[*model]bool // nil for all models
+	alike    *alike          // nil where only the same text gets the same answer
 }
 
 type connected struct {
@@ -71,6 +75,9 @@ func (g *Gateway) build(c Config, old *table) (_ *table, err error) {
 			t.closeExcept(old)
 		}
 	}()
+	if t.rules, err = redact.New(c.Redaction); err != nil {
+		return nil, fault.New(fault.Invalid, "redaction", "redaction.%w", err)
+	}
 	for _, name := range slices.Sorted(maps.Keys(c.Providers)) {
 		pc := c.Providers[name]
 		if old != nil {
@@ -105,11 +112,18 @@ func (g *Gateway) build(c Config, old *table) (_ *table, err error) {
 	}
 	t.buildTiers()
 	for name, wc := range c.Workflows {
-		low := new(lowered)
-		if old != nil && old.workflows[name] != nil {
-			low = old.workflows[name].low
+		var before *workflow
+		if old != nil {
+			before = old.workflows[name]
 		}
-		t.workflows[name] = &workflow{WorkflowConfig: wc, priority: priorities[wc.Priority], ask: limit.Ask{Name: "workflow:" + name, Rate: wc.Limits}, low: low}
+		low := new(lowered)
+		if before != nil {
+			low = before.low
+		}
+		w := &workflow{WorkflowConfig: wc, priority: priorities[wc.Priority], ask: limit.Ask{Name: "workflow:" + name, Rate: wc.Limits}, low: low}
+		w.allowed = t.allowedModels(w)
+		w.alike = alikeFor(wc.Cache.Semantic, before)
+		t.workflows[name] = w
 	}
 	return t, nil
 }

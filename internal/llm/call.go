@@ -93,7 +93,7 @@ type Call struct {
 	ParentSpanID string
 	Prompt       string
 	Version      int    // of the prompt
-	Cache        string // hit, miss, stale, shared, bypass; empty where no cache applies
+	Cache        string // hit, semantic, miss, stale, shared, bypass; empty where no cache applies
 	Degraded     string // the rung of the ladder that served it; empty where none was needed
 	RequestSize  int64  // bytes
 	ResponseSize int64  // bytes
@@ -103,6 +103,9 @@ type Call struct {
 	Decision     string        // why the call was refused or moved, a Decision as JSON
 	Lease        string        // of the process that held money for it
 	Holds        []Hold        // the budgets from which that lease is
+
+	Redaction string         // the version of the rules by which what is kept of the call was redacted; empty where none was
+	Redacted  map[string]int // how much was replaced, by class; nil for nothing
 }
 
 // Change is a call whose cost was found anew. The call says what it costs now.

@@ -210,6 +210,14 @@ func (d *decoder) call(c *llm.Call) {
 			c.Holds = append(c.Holds, llm.Hold{Account: d.text(), Period: d.time()})
 		}
 	}
+	c.Redaction = d.text()
+	if n := d.count(); n > 0 {
+		c.Redacted = make(map[string]int, min(n, 16))
+		for range n {
+			class := d.text()
+			c.Redacted[class] = int(d.number())
+		}
+	}
 }
 
 func (d *decoder) attempt() llm.Attempt {

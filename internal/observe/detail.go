@@ -49,6 +49,8 @@ type detail struct {
 	Degraded     string            `json:"degraded"`
 	RequestSize  int64             `json:"request_bytes"`
 	ResponseSize int64             `json:"response_bytes"`
+	Redaction    string            `json:"redaction"`
+	Redacted     map[string]int    `json:"redacted"`
 	Attempts     []attempt         `json:"attempts"`
 }
 
@@ -159,6 +161,19 @@ func appendDetail(b []byte, c *llm.Call) []byte {
 	o.text("degraded", c.Degraded)
 	o.number("request_bytes", c.RequestSize)
 	o.number("response_bytes", c.ResponseSize)
+	o.text("redaction", c.Redaction)
+	if len(c.Redacted) > 0 {
+		o.key("redacted")
+		o = append(o, '{')
+		for class, n := range c.Redacted {
+			if o[len(o)-1] != '{' {
+				o = append(o, ',')
+			}
+			o.quote(class)
+			o = strconv.AppendInt(append(o, ':'), int64(n), 10)
+		}
+		o = append(o, '}')
+	}
 	if len(c.Attempts) > 0 {
 		o.key("attempts")
 		o = append(o, '[')
@@ -201,6 +216,7 @@ func (d *detail) fill(c *llm.Call) {
 	c.Service, c.Waited, c.Decision = d.Service, micros(d.Waited), string(d.Decision)
 	c.PriceID, c.SpanID, c.ParentSpanID, c.Prompt, c.Version = d.PriceID, d.SpanID, d.ParentSpanID, d.Prompt, int(d.Version)
 	c.Cache, c.Degraded, c.RequestSize, c.ResponseSize = d.Cache, d.Degraded, d.RequestSize, d.ResponseSize
+	c.Redaction, c.Redacted = d.Redaction, d.Redacted
 	for _, a := range d.Attempts {
 		started := time.Time{}
 		if a.Start != 0 {

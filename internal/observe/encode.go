@@ -111,6 +111,12 @@ func (e *encoder) call(kind byte, c *llm.Call) {
 		e.text(h.Account)
 		e.time(h.Period)
 	}
+	e.text(c.Redaction)
+	e.number(int64(len(c.Redacted)))
+	for class, n := range c.Redacted {
+		e.text(class)
+		e.number(int64(n))
+	}
 }
 
 func (e *encoder) attempt(a *llm.Attempt) {

@@ -32,6 +32,10 @@ func full(v reflect.Value, n *int64) {
 	case reflect.Bool:
 		v.SetBool(true)
 	case reflect.Map:
+		if v.Type().Elem().Kind() == reflect.Int {
+			v.Set(reflect.ValueOf(map[string]int{"k": 1, "ü\"": 2}))
+			return
+		}
 		v.Set(reflect.ValueOf(map[string]string{"k": "v", "ü": "\""}))
 	case reflect.Slice:
 		v.Set(reflect.MakeSlice(v.Type(), 2, 2))

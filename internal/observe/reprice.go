@@ -136,7 +136,7 @@ func (s *Store) repriceBatch(ctx context.Context, from db.Querier, lock string, 
 
 // fromCache reports whether a call was answered without a provider, which nobody charges.
 func fromCache(c *llm.Call) bool {
-	return c.Cache == "hit" || c.Cache == "stale" || c.Cache == "shared"
+	return c.Cache == "hit" || c.Cache == "stale" || c.Cache == "shared" || c.Cache == "semantic"
 }
 
 func applyPrices(ctx context.Context, tx *db.Tx, b batchOfPrices, hooks []Repricer) error {

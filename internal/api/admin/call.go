@@ -54,6 +54,8 @@ type Call struct {
 	Degraded      string            `json:"degraded,omitempty"`
 	WaitedMS      float64           `json:"waited_ms,omitempty" doc:"In queues, for slots, rates and budgets."`
 	Decision      *llm.Decision     `json:"decision,omitempty" doc:"Why it was refused or moved."`
+	Redaction     string            `json:"redaction,omitempty" doc:"The version of the rules by which what is kept of it was redacted."`
+	Redacted      map[string]int    `json:"redacted,omitempty" doc:"How much was replaced, by class."`
 	RequestBytes  int64             `json:"request_bytes"`
 	ResponseBytes int64             `json:"response_bytes"`
 	Attempts      []Attempt         `json:"attempts"`
@@ -96,7 +98,7 @@ func callOf(c llm.Call) Call {
 		InputTokens: c.Usage.Prompt(), CacheRead: c.Usage.CacheRead, CacheWrite: c.Usage.CacheWrite, OutputTokens: c.Usage.Completion(), Reasoning: c.Usage.Reasoning,
 		CacheLong: c.Usage.CacheWriteLong, AudioInput: c.Usage.AudioInput, AudioOutput: c.Usage.AudioOutput, Images: c.Usage.Images, ServiceTier: c.Service,
 		UsageSource: string(c.Usage.Source), CostUSD: c.Cost, Priced: c.Priced, PriceID: c.PriceID, TraceID: c.TraceID, SpanID: c.SpanID, Prompt: c.Prompt, PromptVersion: c.Version,
-		WaitedMS: millis(c.Waited), Decision: decisionOf(c), Cache: c.Cache, Degraded: c.Degraded, RequestBytes: c.RequestSize, ResponseBytes: c.ResponseSize, Attempts: []Attempt{},
+		WaitedMS: millis(c.Waited), Decision: decisionOf(c), Cache: c.Cache, Degraded: c.Degraded, Redaction: c.Redaction, Redacted: c.Redacted, RequestBytes: c.RequestSize, ResponseBytes: c.ResponseSize, Attempts: []Attempt{},
 	}
 	for _, a := range c.Attempts {
 		v.Attempts = append(v.Attempts, Attempt{

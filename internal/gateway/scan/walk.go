@@ -41,8 +41,9 @@ func (m *Members) Err() error { return m.w.err }
 
 // Items walks the values of an array.
 type Items struct {
-	Value []byte
-	w     walker
+	Value  []byte
+	Offset int // of Value in what is walked
+	w      walker
 }
 
 // Array begins a walk over the array that b holds.
@@ -53,7 +54,7 @@ func (a *Items) Next() bool {
 	if !a.w.more() || !a.w.take() {
 		return false
 	}
-	a.Value = a.w.b[a.w.from:a.w.to]
+	a.Offset, a.Value = a.w.from, a.w.b[a.w.from:a.w.to]
 	return true
 }
 

@@ -50,6 +50,9 @@ func (r *reader) Read(data []byte, emit func(*neutral.Event)) error {
 		return nil
 	}
 	if string(data) == end {
+		if !r.begun {
+			return errors.New("it ends before it has begun")
+		}
 		r.finished(emit)
 		return nil
 	}
@@ -65,7 +68,7 @@ func (r *reader) Read(data []byte, emit func(*neutral.Event)) error {
 		emit(&neutral.Event{Kind: neutral.Failed, Err: e})
 		return nil
 	}
-	if !r.begun {
+	if !r.begun && (c.ID != "" || len(c.Choices) > 0) { // Azure first tells what its filter says of the prompt, of no answer
 		r.begun, r.id = true, c.ID
 		begin := neutral.Answer{ID: c.ID, Model: c.Model}
 		if c.Created > 0 {

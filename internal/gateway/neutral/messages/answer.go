@@ -113,7 +113,6 @@ func stopOf(reason string) neutral.Stop {
 func (Dialect) ReadAnswer(body []byte) (*neutral.Answer, error) {
 	var r struct {
 		ID       string          `json:"id"`
-		Type     string          `json:"type"`
 		Model    string          `json:"model"`
 		Content  []block         `json:"content"`
 		Stop     string          `json:"stop_reason"`
@@ -124,8 +123,8 @@ func (Dialect) ReadAnswer(body []byte) (*neutral.Answer, error) {
 	if err := json.Unmarshal(body, &r); err != nil {
 		return nil, err
 	}
-	if r.Type != "message" && r.Content == nil {
-		return nil, errors.New("it is no message")
+	if r.Content == nil {
+		return nil, errors.New("it has no content")
 	}
 	a := &neutral.Answer{ID: r.ID, Model: r.Model, Stop: stopOf(r.Stop), Sequence: r.Sequence}
 	var counts Counts

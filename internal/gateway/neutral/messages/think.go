@@ -146,3 +146,13 @@ func effortOf(tokens int64) string {
 	}
 	return "xhigh"
 }
+
+// Think is how a Claude model is told to think where it is spoken to in another API than this one: what stands in the field
+// thinking, nil for nothing, and the effort, empty for none.
+func Think(q *neutral.Request) (thinking any, effort string) {
+	t, effort, _ := think(q)
+	if t == nil {
+		return nil, effort
+	}
+	return t, effort
+}

@@ -23,17 +23,26 @@ type Provider struct {
 	name     string
 	wire     *wire.Client
 	requests map[llm.Surface]*http.Request // what all of a surface have in common
+	place    Place
 	dialect  neutral.Dialect
 }
 
+// Place says where a request of a model goes, below the base URL, by the path that it has at OpenAI.
+type Place func(model, path string) (below, query string)
+
 // New connects to nothing yet; it is a gateway.Kind.
 func New(name string, c gateway.ProviderConfig, _ *slog.Logger) (gateway.Provider, error) {
+	return Open(name, c, nil)
+}
+
+// Open is New for endpoints that have OpenAI's surfaces in other places.
+func Open(name string, c gateway.ProviderConfig, place Place) (*Provider, error) {
 	header, secrets := c.Header()
 	client, err := wire.New(name, c, header, secrets)
 	if err != nil {
 		return nil, err
 	}
-	p := &Provider{name: name, wire: client, requests: map[llm.Surface]*http.Request{}}
+	p := &Provider{name: name, wire: client, requests: map[llm.Surface]*http.Request{}, place: place}
 	for _, surface := range served(c) {
 		path, ok := paths[surface]
 		if !ok {
@@ -85,6 +94,11 @@ func (p *Provider) Send(ctx context.Context, a *gateway.Attempt) (*gateway.Respo
 		own := *a
 		own.Body = ownThoughts(a.Body)
 		a = &own
+	}
+	if p.place != nil {
+		below, query := p.place(a.Model, paths[a.Surface])
+		common = p.wire.Post(below)
+		common.URL.RawQuery = query
 	}
 	r, header, err := p.wire.Send(ctx, common, a, nil)
 	if err != nil {

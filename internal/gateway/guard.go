@@ -1,0 +1,237 @@
+package gateway
+
+import (
+	"slices"
+	"strings"
+
+	"airfield/internal/fault"
+	"airfield/internal/llm"
+	"airfield/internal/redact"
+)
+
+// What of a workflow's calls is redacted.
+const (
+	redactLog  = "log"  // what is kept of them
+	redactSend = "send" // also what is sent to providers
+	redactOff  = "off"
+)
+
+// PromptPrefix begins the name of a model that stands for a prompt: prompt/NAME@LABEL.
+const PromptPrefix = "prompt/"
+
+func (w WorkflowConfig) checkGuards(where string, refuse func(string, ...any)) {
+	if !slices.Contains([]string{"", redactLog, redactSend, redactOff}, w.Redact) {
+		refuse("%s.redact: %q is not log, send or off", where, w.Redact)
+	}
+	if w.MaxRequestBytes < 0 || w.MaxInputTokens < 0 || w.MaxOutputTokens < 0 {
+		refuse("%s: max_request_bytes, max_input_tokens and max_output_tokens are not negative", where)
+	}
+	for i, pattern := range w.Models {
+		if strings.TrimSpace(pattern) == "" {
+			refuse("%s.models[%d] is empty: name a model, or leave out models to allow all", where, i)
+		}
+	}
+}
+
+// checkModelList warns of names that no model has.
+func (c Config) checkModelList(name string, warn func(string, ...any)) {
+	for i, pattern := range c.Workflows[name].Models {
+		known := strings.HasPrefix(pattern, PromptPrefix) || pattern == "*"
+		for model, m := range c.Models {
+			known = known || match(pattern, model) || m.Tier != "" && match(pattern, TierPrefix+m.Tier)
+		}
+		if !known {
+			warn("workflows.%s.models[%d]: %q is the name of no model", name, i, pattern)
+		}
+	}
+}
+
+// match reports whether a name fits a pattern, in which * stands for any characters.
+func match(pattern, name string) bool {
+	head, rest, more := strings.Cut(pattern, "*")
+	if !more {
+		return pattern == name
+	}
+	name, ok := strings.CutPrefix(name, head)
+	for ok {
+		if head, rest, more = strings.Cut(rest, "*"); !more {
+			return strings.HasSuffix(name, head)
+		}
+		_, name, ok = strings.Cut(name, head)
+	}
+	return false
+}
+
+// names reports whether the workflow's list has a name, as a caller may ask for it.
+func (w *workflow) names(name string) bool {
+	return slices.ContainsFunc(w.Models, func(pattern string) bool { return match(pattern, name) })
+}
+
+// allowedModels are those of the table that a workflow may use: the ones it names, and all of a tier that it names. nil
+// stands for all of them.
+func (t *table) allowedModels(w *workflow) map[*model]bool {
+	if len(w.Models) == 0 {
+		return nil
+	}
+	allowed := map[*model]bool{}
+	for _, m := range t.models {
+		allowed[m] = w.names(m.name) || m.Tier != "" && w.names(TierPrefix+m.Tier)
+	}
+	return allowed
+}
+
+// allowed is what the caller may use; nil for everything. What a part of Airfield embeds, and the sentences that it takes from
+// documents by itself, are asked of the model that the configuration names, not of the caller's.
+func (c *call) allowed() map[*model]bool {
+	if c.policy == nil || c.local && (!c.asked.shape.generates || c.asked.model == BuiltinAnswer) {
+		return nil
+	}
+	return c.policy.allowed
+}
+
+// mayUse reports whether a model may serve the call: what was not asked for by its name must be on the list as well. A
+// prompt that is on it brings its own model.
+func (c *call) mayUse(m *model) bool {
+	allowed := c.allowed()
+	return allowed == nil || allowed[m] || m.name == c.asked.model && strings.HasPrefix(c.row.Model, PromptPrefix)
+}
+
+// permit refuses a model that is not on the workflow's list.
+func (c *call) permit() error {
+	allowed := c.allowed()
+	if allowed == nil || allowed[c.table.models[c.asked.model]] || c.policy.names(c.asked.model) {
+		return nil
+	}
+	name := clip(c.asked.model, maxModelName)
+	f := fault.New(fault.Denied, "model_not_allowed", "the workflow %s may not use the model %q", c.row.Workflow, name).At("model").
+		Hinted("it may use %s", strings.Join(c.policy.Models, ", "))
+	return decided(f, llm.Decision{Rule: "models", Name: name, Scope: "workflow", Of: c.row.Workflow})
+}
+
+// measure refuses a body that is larger than the workflow may send. A part of Airfield bounds what it asks by itself.
+func (c *call) measure() error {
+	if c.policy == nil || c.local {
+		return nil
+	}
+	if size, most := int64(len(c.req.Body)), c.policy.MaxRequestBytes; most > 0 && size > most {
+		return c.tooLarge(fault.TooLarge, "max_request_bytes", "bytes", "the request has %d bytes; the workflow %s may send %d", size, most)
+	}
+	return nil
+}
+
+// guard redacts the request where the workflow wants that before it is sent, and refuses one that is too long or asks for
+// too long an answer.
+func (c *call) guard() error {
+	if c.row.User == "" && c.asked.user != "" {
+		c.row.User = c.named(clip(c.asked.user, maxUser))
+	}
+	if c.policy == nil {
+		return nil
+	}
+	if c.policy.Redact == redactSend {
+		if err := c.redactRequest(); err != nil {
+			return err
+		}
+	}
+	if c.local {
+		return nil
+	}
+	if most := c.policy.MaxInputTokens; most > 0 {
+		if about := c.expected().Input; about > most {
+			return c.tooLarge(fault.TooLarge, "max_input_tokens", "tokens", "the request has about %d tokens; the workflow %s may send %d", about, most)
+		}
+	}
+	if most := c.policy.MaxOutputTokens; most > 0 && c.asked.shape.generates && c.asked.maxTokens > most {
+		return c.tooLarge(fault.Invalid, "max_output_tokens", "tokens", "the request asks for an answer of up to %d tokens; the workflow %s may ask for %d", c.asked.maxTokens, most)
+	}
+	return nil
+}
+
+func (c *call) tooLarge(kind fault.Kind, name, unit, text string, asked, most int64) error {
+	f := fault.New(kind, name, text, asked, c.row.Workflow, most).Hinted("workflows.%s.%s in airfield.yaml says so", c.row.Workflow, name)
+	return decided(f, llm.Decision{Rule: "size", Name: name, Scope: "workflow", Of: c.row.Workflow, Unit: unit, Limit: number(most), Asked: number(asked)})
+}
+
+// outputLimit is the workflow's bound of an answer; 0 for none.
+func (c *call) outputLimit() int64 {
+	if c.policy == nil || c.local {
+		return 0
+	}
+	return c.policy.MaxOutputTokens
+}
+
+// outputCap is the bound of an answer at a deployment for a request that has none.
+func (c *call) outputCap(d *deployment) int64 {
+	if most := c.outputLimit(); most > 0 {
+		return min(most, d.maxOutput)
+	}
+	return d.maxOutput
+}
+
+// redactRequest puts placeholders into the request, which from then on is the call's.
+func (c *call) redactRequest() error {
+	pass := c.rules.Numbered()
+	body := pass.JSON(make([]byte, 0, len(c.req.Body)+256), c.req.Body)
+	if len(pass.Found) == 0 {
+		return nil
+	}
+	c.count(pass.Found)
+	own := *c.req
+	own.Body = body
+	c.req = &own
+	model := c.asked.model // whatever it looks like
+	var err error
+	c.asked, err = decode(c.req.Surface, c.req.Body)
+	c.asked.model = model
+	return err
+}
+
+// rulesFor is what a workflow's calls are redacted by; nil where they are not.
+func (t *table) rulesFor(w *workflow) *redact.Rules {
+	if w != nil && w.Redact == redactOff {
+		return nil
+	}
+	return t.rules
+}
+
+func (c *call) count(found redact.Found) { c.row.Redacted = redact.Found(c.row.Redacted).Add(found) }
+
+// hidden is a text as it may stand in the row.
+func (c *call) hidden(s string) string {
+	if c.rules == nil || s == "" {
+		return s
+	}
+	s, found := c.rules.String(s)
+	c.count(found)
+	return s
+}
+
+// named is a name that a caller gave, as it may stand in the row: the same one always comes to the same.
+func (c *call) named(s string) string {
+	if c.rules == nil || s == "" {
+		return s
+	}
+	return c.rules.Name(s)
+}
+
+// tagged are the caller's tags as they may stand in the row.
+func (c *call) tagged(tags map[string]string) map[string]string {
+	var own map[string]string
+	for name, value := range tags {
+		if safe := c.named(value); safe != value {
+			if own == nil {
+				own = make(map[string]string, len(tags))
+			}
+			own[name] = safe
+		}
+	}
+	if own == nil {
+		return tags
+	}
+	for name, value := range tags {
+		if _, there := own[name]; !there {
+			own[name] = value
+		}
+	}
+	return own
+}
