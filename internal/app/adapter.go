@@ -4,6 +4,8 @@ import (
 	"context"
 	"maps"
 	"net/http"
+	"strings"
+	"sync/atomic"
 	"time"
 
 	"airfield/internal/access"
@@ -19,6 +21,7 @@ import (
 	"airfield/internal/gateway/provider/openai"
 	"airfield/internal/ingest"
 	"airfield/internal/llm"
+	"airfield/internal/response"
 	"airfield/internal/retrieve"
 )
 
@@ -98,6 +101,31 @@ type extractor struct{ parts *parts }
 func (e extractor) Extract(ctx context.Context, collections []string, question string) (gateway.Extract, error) {
 	a, err := e.parts.retrieve.Answer(ctx, retrieve.Ask{Collections: collections, Question: question, Model: gateway.BuiltinAnswer, Mode: retrieve.Keyword, Tags: map[string]string{"purpose": "degraded"}})
 	return gateway.Extract{Found: a.Found, Text: a.Text, Citations: a.Citations}, err
+}
+
+// searcher finds what the models of the Responses API search for.
+type searcher struct{ *retrieve.Retriever }
+
+func (s searcher) Search(ctx context.Context, q response.Query) ([]response.Source, error) {
+	found, err := s.Retriever.Search(ctx, retrieve.Request{Collections: q.Collections, Query: q.Text, Limit: q.Limit, Filter: q.Filter, MinScore: q.MinScore})
+	if err != nil {
+		return nil, err
+	}
+	list := make([]response.Source, len(found.Passages))
+	for i, p := range found.Passages {
+		list[i] = response.Source{
+			Chunk: p.ChunkID, FileID: p.FileID(), Filename: p.Name, Title: p.Title, Heading: strings.Join(p.Heading, " > "), Page: p.PageFrom,
+			Text: p.Text, Score: p.Score, Attributes: p.Attributes,
+		}
+	}
+	return list, nil
+}
+
+// keepsResponses says of which workflows responses are kept, as the configuration has it at the moment.
+type keepsResponses struct{ config atomic.Pointer[config.Config] }
+
+func (k *keepsResponses) keeps(workflow string) bool {
+	return k.config.Load().Workflows[workflow].Keeps()
 }
 
 // workflows is what access needs to know of the configuration.

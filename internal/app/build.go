@@ -30,6 +30,7 @@ import (
 	"airfield/internal/notify"
 	"airfield/internal/observe"
 	"airfield/internal/redis"
+	"airfield/internal/response"
 	"airfield/internal/retrieve"
 	"airfield/internal/telemetry"
 )
@@ -58,6 +59,8 @@ type parts struct {
 	gateway  *gateway.Gateway
 	feed     *retrieve.Feed
 	retrieve *retrieve.Retriever
+	keeping  keepsResponses
+	response *response.Service
 	extract  *extract.Extractor
 	ingest   *ingest.Pipeline
 	folders  *folder.Runner
@@ -161,6 +164,9 @@ func build(ctx context.Context, c *config.Config, log *slog.Logger) (p *parts, e
 	p.retrieve = retrieve.New(c.Retrieve, retrieve.Parts{
 		DB: p.db, Index: p.index, Feed: p.feed, Embedder: embedder{p.gateway, c.Environment, "search"}, Completer: completer{p.gateway}, Tracer: tracer, Log: log,
 	})
+
+	p.keeping.config.Store(c)
+	p.response = response.New(c.Responses, response.Parts{DB: p.db, Searcher: searcher{p.retrieve}, Keeps: p.keeping.keeps, Tracer: tracer, Log: log})
 
 	extractConfig := c.Extract
 	extractConfig.CacheDir = filepath.Join(c.Data, "cache")

@@ -89,6 +89,7 @@ func (s *server) Reload(ctx context.Context) ([]string, error) {
 	s.parts.budgets.Reload(next.Budgets)
 	s.parts.pricer.reload(next.Gateway)
 	s.parts.metrics.SetModels(s.parts.modelNames())
+	s.parts.keeping.config.Store(next)
 	s.config.Store(next)
 	changes := make([]string, len(differences))
 	for i, d := range differences {

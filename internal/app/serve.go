@@ -146,7 +146,7 @@ func (s *server) handler(auth api.Authenticate) http.Handler {
 	p, c := s.parts, s.config.Load()
 	mux := http.NewServeMux()
 	if s.options.does("gateway") {
-		door := &openai.Door{Gateway: p.gateway, Ingest: p.ingest, Retrieve: p.retrieve, Batches: p.batches, MaxRequest: c.Server.MaxRequestBytes, MaxUpload: c.Server.MaxUploadBytes, Authentication: auth, Log: s.log}
+		door := &openai.Door{Gateway: p.gateway, Ingest: p.ingest, Retrieve: p.retrieve, Batches: p.batches, Responses: p.response, MaxRequest: c.Server.MaxRequestBytes, MaxUpload: c.Server.MaxUploadBytes, Authentication: auth, Log: s.log}
 		assistants := &mcp.Door{Ingest: p.ingest, Retrieve: p.retrieve, Version: s.options.Version, Authentication: auth, Log: s.log}
 		mux.Handle("/mcp", assistants.Handler())
 		own := &anthropic.Door{Gateway: p.gateway, MaxRequest: c.Server.MaxRequestBytes, Authentication: auth, Log: s.log}

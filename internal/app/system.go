@@ -89,12 +89,15 @@ func (s *server) Backup(ctx context.Context, w http.ResponseWriter) error {
 	return backup(ctx, s.config.Load(), s.parts, s.options.Version, w)
 }
 
-// retain removes calls and spans whose time is over, a little at a time.
+// retain removes calls, spans and responses whose time is over, a little at a time.
 func (s *server) retain(ctx context.Context) error {
 	return every(ctx, time.Hour, func() {
 		keep := s.config.Load().Observe
 		if _, _, err := s.parts.store.Retain(ctx, time.Now(), keep.KeepCalls, keep.KeepSpans); err != nil && ctx.Err() == nil {
 			s.log.Warn("old calls were not removed; it is tried again in an hour", "error", err)
+		}
+		if _, err := s.parts.response.Sweep(ctx, time.Now(), s.config.Load().Responses.Keep); err != nil && ctx.Err() == nil {
+			s.log.Warn("old responses were not removed; it is tried again in an hour", "error", err)
 		}
 	})
 }

@@ -28,6 +28,7 @@ import (
 	"airfield/internal/observe"
 	"airfield/internal/redact"
 	"airfield/internal/redis"
+	"airfield/internal/response"
 	"airfield/internal/retrieve"
 	"airfield/internal/telemetry"
 )
@@ -48,6 +49,7 @@ type Config struct {
 	Access        access.Config                `yaml:"access" json:"access" doc:"Keys."`
 	Observe       observe.Config               `yaml:"observe" json:"observe" doc:"The call log, traces and how long they are kept."`
 	Retrieve      retrieve.Config              `yaml:"retrieve" json:"retrieve" doc:"Search and answers."`
+	Responses     response.Config              `yaml:"responses" json:"responses" doc:"The conversations of the Responses API: what is kept of them, and file_search."`
 	Redis         redis.Config                 `yaml:"redis" json:"redis" doc:"Limits and cached answers that several processes share; without it each has its own."`
 	Cache         cache.Config                 `yaml:"cache" json:"cache" doc:"Answers that are given again; which workflows use it is theirs to say."`
 	Notify        notify.Config                `yaml:"notify" json:"notify" doc:"Whom to tell of what needs people: budgets, deployments that fail, workflows served by a lower rung."`
@@ -88,6 +90,7 @@ type Workflow struct {
 	Collections  []string    `yaml:"collections" json:"collections" doc:"The collections it may search; \"*\" for all. Those it creates itself need not be listed."`
 
 	gateway.WorkflowConfig `yaml:",inline"`
+	response.Keeping       `yaml:",inline"`
 }
 
 // Collection is one entry of collections: what it does not say is as in ingest.DefaultCollection.
@@ -123,6 +126,7 @@ func Default() Config {
 		Access:      access.Default(),
 		Observe:     observe.Default(),
 		Retrieve:    retrieve.Default(),
+		Responses:   response.Default(),
 		Redis:       redis.Default(),
 		Cache:       cache.Default(),
 		Gateway:     gateway.Config{Routing: gateway.DefaultRouting()},
@@ -173,6 +177,7 @@ func (c *Config) Check() (warnings []string, err error) {
 	for _, part := range []check{
 		{"log", c.Log.Check}, {"database", c.Database.Check}, {"bucket", c.Bucket.Check}, {"journal", c.Journal.Check}, {"jobs", c.Jobs.Check}, {"batch", c.Batch.Check},
 		{"extract", c.Extract.Check}, {"ingest", c.Ingest.Check}, {"access", c.Access.Check}, {"observe", c.Observe.Check}, {"retrieve", c.Retrieve.Check},
+		{"responses", c.Responses.Check},
 		{"redis", c.Redis.Check}, {"cache", c.Cache.Check}, {"notify", c.Notify.Check},
 		{"", c.Gateway.Check}, {"server", c.Server.Check},
 	} {
@@ -226,6 +231,9 @@ func (c *Config) checkNames() (warnings []string, errs []error) {
 			warnings = append(warnings, where+": has no business_unit; its cost cannot be allocated")
 		} else if _, ok := c.BusinessUnits[w.BusinessUnit]; !ok {
 			errs = append(errs, fmt.Errorf("%s.business_unit: %q is not among business_units", where, w.BusinessUnit))
+		}
+		if err := w.Keeping.Check(); err != nil {
+			errs = append(errs, fmt.Errorf("%s.%w", where, err))
 		}
 		if w.Clearance == caller.None {
 			errs = append(errs, fmt.Errorf("%s.clearance: is missing: public, internal, confidential or restricted", where))

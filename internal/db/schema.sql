@@ -288,6 +288,29 @@ CREATE TABLE prices (
     PRIMARY KEY (provider, model, valid_from)
 );
 
+CREATE TABLE response_items (
+    item_id TEXT NOT NULL,
+    response_id TEXT NOT NULL,
+    PRIMARY KEY (item_id, response_id)
+);
+CREATE INDEX response_items_response ON response_items (response_id);
+
+CREATE TABLE responses (
+    id TEXT NOT NULL,
+    environment TEXT NOT NULL,
+    workflow TEXT NOT NULL,
+    key_id TEXT NOT NULL,
+    clearance BIGINT NOT NULL,
+    previous_id TEXT NOT NULL,
+    turn BIGINT NOT NULL,
+    created_at BIGINT NOT NULL,
+    used_at BIGINT NOT NULL,
+    input TEXT NOT NULL,
+    response TEXT NOT NULL,
+    PRIMARY KEY (id)
+);
+CREATE INDEX responses_used ON responses (used_at);
+
 CREATE TABLE run_steps (
     run_id TEXT NOT NULL,
     step TEXT NOT NULL,

@@ -111,7 +111,7 @@ func decode(surface llm.Surface, body []byte) (asked, error) {
 			field = fieldService
 			q.service, _ = scan.Text(m.Value)
 		case "metadata":
-			if q.shape.hosted {
+			if surface == llm.Messages {
 				field = fieldUser
 				for about := scan.Object(m.Value); about.Next(); {
 					if string(about.Key) == "user_id" {
@@ -192,7 +192,7 @@ func hostedTool(tools []byte) bool {
 	for list := scan.Array(tools); list.Next(); {
 		for o := scan.Object(list.Value); o.Next(); {
 			kind, _ := scan.Text(o.Value)
-			if string(o.Key) != "type" || kind == "custom" || kind == "" {
+			if string(o.Key) != "type" || kind == "custom" || kind == "function" || kind == "" {
 				continue
 			}
 			own := false // run by the caller, though the provider knows them

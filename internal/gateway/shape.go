@@ -7,6 +7,7 @@ import (
 	"airfield/internal/gateway/neutral"
 	"airfield/internal/gateway/neutral/chat"
 	"airfield/internal/gateway/neutral/messages"
+	"airfield/internal/gateway/neutral/responses"
 	"airfield/internal/llm"
 )
 
@@ -49,8 +50,9 @@ var shapes = map[llm.Surface]*shape{
 		marks: chatMarks, remote: []string{"image_url", "file", "file_id", "file_url"}, errs: ErrorBody, torn: tornData, neutral: chat.Surface{},
 	},
 	llm.Responses: {
-		content: [3]string{"input", "instructions"}, caps: [2]string{"max_output_tokens"}, generates: true,
-		marks: responseMarks, remote: []string{"image_url", "input_file", "file_id", "file_url"}, errs: ErrorBody, torn: tornResponse,
+		content: [3]string{"input", "instructions", "tools"}, caps: [2]string{"max_output_tokens"}, generates: true,
+		marks: responseMarks, remote: []string{"image_url", "input_file", "file_id", "file_url", "item_reference", "prompt", "previous_response_id"},
+		hosted: true, neutral: responses.Surface{}, errs: ErrorBody, torn: tornResponse,
 	},
 	llm.Messages: {
 		content: [3]string{"messages", "system", "tools"}, caps: [2]string{maxTokens}, generates: true, hosted: true, requestID: "Request-Id",

@@ -125,6 +125,12 @@ func (r *Retriever) Answer(ctx context.Context, a Ask) (out Answer, err error) {
 
 const maxQuestion = 8 << 10 // bytes
 
+// Epochs names the state of collections that the caller may read, for an answer that is made from them elsewhere.
+func (r *Retriever) Epochs(ctx context.Context, names []string) (string, error) {
+	collections, err := r.resolve(ctx, caller.From(ctx), names)
+	return epochs(collections), err
+}
+
 // epochs names the state of collections that an answer is made from.
 func epochs(collections []collection) string {
 	var b []byte

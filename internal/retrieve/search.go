@@ -56,6 +56,14 @@ type Passage struct {
 	Score        float64        `json:"score"` // 0 to 1: the share of the best that could be had in this search
 }
 
+// FileID is the passage's document as hosted vector stores name it: a file that was uploaded by the id it got then.
+func (p Passage) FileID() string {
+	if p.Source == "files" {
+		return p.SourceKey
+	}
+	return p.DocumentID
+}
+
 // Result is what a search found, best first.
 type Result struct {
 	Passages    []Passage `json:"passages"`

@@ -19,6 +19,7 @@ import (
 	"airfield/internal/gateway"
 	"airfield/internal/ingest"
 	"airfield/internal/llm"
+	"airfield/internal/response"
 	"airfield/internal/retrieve"
 )
 
@@ -28,6 +29,7 @@ type Door struct {
 	Ingest         *ingest.Pipeline
 	Retrieve       *retrieve.Retriever
 	Batches        *batch.Batches
+	Responses      *response.Service
 	MaxRequest     int64 // bytes of a model request
 	MaxUpload      int64 // bytes of an uploaded file
 	Authentication api.Authenticate

@@ -33,7 +33,7 @@ func lets(route Route, role caller.Role) (in bool) {
 		}
 		return &caller.Caller{Role: role, Workflow: "w", Clearance: caller.Restricted}, nil
 	}}
-	path := strings.NewReplacer("{model...}", "m", "{store}", "s", "{file}", "file_1", "{batch}", "b").Replace(route.Path)
+	path := strings.NewReplacer("{model...}", "m", "{store}", "s", "{file}", "file_1", "{batch}", "b", "{response}", "resp_1").Replace(route.Path)
 	defer func() { in = in || recover() != nil }()
 	w := httptest.NewRecorder()
 	d.Handler().ServeHTTP(w, httptest.NewRequest(route.Method, path, strings.NewReader(`{}`)))

@@ -24,6 +24,11 @@ func (d *Door) routes() []Route {
 	const store = "/v1/vector_stores/{store}"
 	return []Route{
 		{"POST", "/v1/chat/completions", "A chat completion, whole or as a stream", d.model(llm.ChatCompletions)},
+		{"POST", "/v1/responses", "A response, whole or as a stream; kept, continued and with file_search whoever serves the model", d.createResponse},
+		{"GET", "/v1/responses/{response}", "A response that is kept", d.handle(d.getResponse)},
+		{"DELETE", "/v1/responses/{response}", "Delete a response that is kept", d.handle(d.deleteResponse)},
+		{"GET", "/v1/responses/{response}/input_items", "The items that a response was asked with", d.handle(d.inputItems)},
+		{"POST", "/v1/responses/{response}/cancel", "Refused: nothing runs in the background", d.handle(d.cancelResponse)},
 		{"POST", "/v1/embeddings", "Vectors of texts", d.model(llm.Embeddings)},
 		{"POST", "/v1/moderations", "Whether texts or pictures are harmful", d.model(llm.Moderations)},
 		{"POST", "/v1/images/generations", "Pictures from a text, whole or as a stream", d.model(llm.Images)},

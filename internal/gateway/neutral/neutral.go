@@ -102,6 +102,9 @@ type Request struct {
 	User    string // the caller's user, for the provider's own watch against abuse
 	Service string // the service tier asked for
 
+	// Echo is the request as it came, for a surface whose answers repeat it. Nobody else reads it.
+	Echo []byte
+
 	// Only names what a caller asked for that only its own API knows and that changes the answer, such as logprobs: no other
 	// dialect can serve it. What changes nothing (metadata, store) is left out.
 	Only []string

@@ -12,6 +12,7 @@ import (
 
 	"airfield/internal/gateway"
 	"airfield/internal/gateway/provider/openai"
+	"airfield/internal/llm"
 	"airfield/internal/secret"
 )
 
@@ -21,6 +22,9 @@ const keyHeader = "api-key"
 // New connects to nothing yet; it is a gateway.Kind.
 func New(name string, c gateway.ProviderConfig, _ *slog.Logger) (gateway.Provider, error) {
 	c = keyed(c)
+	if len(c.Surfaces) == 0 { // what else there is depends on the region and the version
+		c.Surfaces = []string{string(llm.ChatCompletions), string(llm.Embeddings)}
+	}
 	if inV1(c) {
 		return openai.Open(name, c, place(c.APIVersion))
 	}

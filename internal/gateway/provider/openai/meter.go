@@ -24,6 +24,8 @@ type meter struct {
 // NewMeter returns a meter for one answer of the surface.
 func NewMeter(s llm.Surface) gateway.Meter {
 	switch s {
+	case llm.Responses:
+		return &responseMeter{meter{surface: s}}
 	case llm.Images, llm.ImageEdits, llm.Speech, llm.Transcriptions, llm.Translations:
 		return &mediaMeter{surface: s}
 	}
@@ -90,11 +92,7 @@ func (m *meter) Body(body []byte, partial bool) error {
 // tail looks for fields in the end of a JSON text. A quote inside a string is escaped, so these names with their
 // quotes and colon cannot be anything but keys.
 func (m *meter) tail(body []byte) {
-	if at := bytes.LastIndex(body, []byte(`"usage":`)); at >= 0 {
-		if value, err := scan.Prefix(body[at+len(`"usage":`):]); err == nil {
-			chat.ReadUsage(value, &m.usage)
-		}
-	}
+	m.tailUsage(body)
 	if at := bytes.LastIndex(body, []byte(`"service_tier":`)); at >= 0 {
 		if value, err := scan.Prefix(body[at+len(`"service_tier":`):]); err == nil {
 			m.serve(value)
@@ -103,6 +101,18 @@ func (m *meter) tail(body []byte) {
 	if at := bytes.LastIndex(body, []byte(`"finish_reason":`)); at >= 0 {
 		if value, err := scan.Prefix(body[at+len(`"finish_reason":`):]); err == nil {
 			m.finish, _ = scan.Text(value)
+		}
+	}
+}
+
+// tailUsage reads the last usage that is one: metadata, which may follow it, can have a key of that name.
+func (m *meter) tailUsage(body []byte) {
+	for at := len(body); ; {
+		if at = bytes.LastIndex(body[:at], []byte(`"usage":`)); at < 0 {
+			return
+		}
+		if value, err := scan.Prefix(body[at+len(`"usage":`):]); err == nil && scan.Kind(value) == '{' && m.readUsage(value) {
+			return
 		}
 	}
 }

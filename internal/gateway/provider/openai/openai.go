@@ -1,4 +1,4 @@
-// Package openai talks to every endpoint that speaks OpenAI's API: chat, embeddings, moderations, images and sound. The gateway's
+// Package openai talks to every endpoint that speaks OpenAI's API: chat, responses, embeddings, moderations, images and sound. The gateway's
 // wiring gives it the kind of this name.
 package openai
 
@@ -58,7 +58,7 @@ func Open(name string, c gateway.ProviderConfig, place Place) (*Provider, error)
 
 // paths are where the surfaces are, below the base URL.
 var paths = map[llm.Surface]string{
-	llm.ChatCompletions: "chat/completions", llm.Embeddings: "embeddings", llm.Moderations: "moderations",
+	llm.ChatCompletions: "chat/completions", llm.Responses: "responses", llm.Embeddings: "embeddings", llm.Moderations: "moderations",
 	llm.Images: "images/generations", llm.ImageEdits: "images/edits",
 	llm.Speech: "audio/speech", llm.Transcriptions: "audio/transcriptions", llm.Translations: "audio/translations",
 }
@@ -93,6 +93,11 @@ func (p *Provider) Send(ctx context.Context, a *gateway.Attempt) (*gateway.Respo
 	common := p.requests[a.Surface]
 	if common == nil {
 		return nil, fault.New(fault.Invalid, "surface_unsupported", "provider %s does not serve %s", p.name, a.Surface)
+	}
+	if a.Surface == llm.Responses {
+		own := *a
+		own.Body = ownThoughts(a.Body)
+		a = &own
 	}
 	if p.place != nil {
 		below, query := p.place(a.Model, paths[a.Surface])
