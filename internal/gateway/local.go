@@ -125,7 +125,7 @@ func (g *Gateway) local(ctx context.Context, req *Request) (llm.Call, []byte, er
 	c := g.begin(ctx, req)
 	c.local, c.keep = true, keepLocal
 	defer c.close()
-	if err := c.run(w); err != nil {
+	if err := c.run(c.listen(w)); err != nil {
 		return c.row, nil, err
 	}
 	if w.status >= 400 {

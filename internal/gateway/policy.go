@@ -79,6 +79,9 @@ type WorkflowConfig struct {
 	Cache     CacheConfig  `yaml:"cache" json:"cache" doc:"Whether answers are kept and given again to the same question."`
 	Degrade   []RungConfig `yaml:"degrade" json:"degrade" doc:"What to do, in this order, when no deployment can serve a call. Left out: wait for one to recover, for routing.queue.wait, then refuse."`
 
+	Bodies     string        `yaml:"bodies" json:"bodies" doc:"Whether requests and answers are kept, apart from the calls' metadata: keep or none. Left out: as observe.bodies.mode says."`
+	KeepBodies time.Duration `yaml:"keep_bodies" json:"keep_bodies" doc:"How long they are kept. 0: as observe.bodies.keep says."`
+
 	BusinessUnit string      `yaml:"-" json:"-"` // of the workflow's own keys in the section that it shares
 	Clearance    caller.Tier `yaml:"-" json:"-"`
 }
@@ -145,6 +148,7 @@ func (w WorkflowConfig) check(where string, deadline time.Duration, refuse func(
 			refuse("%s.%s.%w", where, key, err)
 		}
 	}
+	checkBodies(where, w.Bodies, w.KeepBodies, refuse)
 	if w.Cache.TTL < 0 || w.Cache.Stale < 0 {
 		refuse("%s.cache: ttl and stale are not negative", where)
 	}

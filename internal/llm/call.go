@@ -103,6 +103,8 @@ type Call struct {
 	Decision     string        // why the call was refused or moved, a Decision as JSON
 	Lease        string        // of the process that held money for it
 	Holds        []Hold        // the budgets from which that lease is
+	Bodies       string        // what is kept of the request and the answer
+	BodiesUntil  time.Time     // until when; zero is for ever
 }
 
 // Change is a call whose cost was found anew. The call says what it costs now.

@@ -210,6 +210,8 @@ func (d *decoder) call(c *llm.Call) {
 			c.Holds = append(c.Holds, llm.Hold{Account: d.text(), Period: d.time()})
 		}
 	}
+	c.Bodies = d.text()
+	c.BodiesUntil = d.time()
 }
 
 func (d *decoder) attempt() llm.Attempt {

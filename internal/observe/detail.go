@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"time"
 
+	"airfield/internal/db"
 	"airfield/internal/llm"
 )
 
@@ -50,6 +51,8 @@ type detail struct {
 	RequestSize  int64             `json:"request_bytes"`
 	ResponseSize int64             `json:"response_bytes"`
 	Attempts     []attempt         `json:"attempts"`
+	Bodies       string            `json:"bodies"`
+	BodiesUntil  int64             `json:"bodies_until"`
 }
 
 type attempt struct {
@@ -170,6 +173,8 @@ func appendDetail(b []byte, c *llm.Call) []byte {
 		}
 		o = append(o, ']')
 	}
+	o.text("bodies", c.Bodies)
+	o.number("bodies_until", db.Micros(c.BodiesUntil))
 	return append(o, '}')
 }
 
@@ -201,6 +206,7 @@ func (d *detail) fill(c *llm.Call) {
 	c.Service, c.Waited, c.Decision = d.Service, micros(d.Waited), string(d.Decision)
 	c.PriceID, c.SpanID, c.ParentSpanID, c.Prompt, c.Version = d.PriceID, d.SpanID, d.ParentSpanID, d.Prompt, int(d.Version)
 	c.Cache, c.Degraded, c.RequestSize, c.ResponseSize = d.Cache, d.Degraded, d.RequestSize, d.ResponseSize
+	c.Bodies, c.BodiesUntil = d.Bodies, db.Time(d.BodiesUntil)
 	for _, a := range d.Attempts {
 		started := time.Time{}
 		if a.Start != 0 {

@@ -111,6 +111,8 @@ func (e *encoder) call(kind byte, c *llm.Call) {
 		e.text(h.Account)
 		e.time(h.Period)
 	}
+	e.text(c.Bodies)
+	e.time(c.BodiesUntil)
 }
 
 func (e *encoder) attempt(a *llm.Attempt) {
