@@ -13,6 +13,7 @@ import (
 	"airfield/internal/gateway/provider/openai"
 	"airfield/internal/ingest"
 	"airfield/internal/llm"
+	"airfield/internal/redact"
 	"airfield/internal/retrieve"
 )
 
@@ -79,6 +80,16 @@ func (e extractor) Extract(ctx context.Context, collections []string, question s
 	a, err := e.parts.retrieve.Answer(ctx, retrieve.Ask{Collections: collections, Question: question, Model: gateway.BuiltinAnswer, Mode: retrieve.Keyword, Tags: map[string]string{"purpose": "degraded"}})
 	return gateway.Extract{Found: a.Found, Text: a.Text, Citations: a.Citations}, err
 }
+
+// redactor is redact's rules, as those need them who keep bodies.
+type redactor struct{ rules *redact.Rules }
+
+func (r redactor) JSON(dst, body []byte) []byte {
+	dst, _ = r.rules.JSON(dst, body)
+	return dst
+}
+
+func (r redactor) Version() string { return r.rules.Version() }
 
 // workflows is what access needs to know of the configuration.
 func workflows(c *config.Config) map[string]access.Workflow {

@@ -28,6 +28,8 @@ import (
 	"airfield/internal/limit"
 	"airfield/internal/notify"
 	"airfield/internal/observe"
+	"airfield/internal/observe/body"
+	"airfield/internal/redact"
 	"airfield/internal/redis"
 	"airfield/internal/retrieve"
 	"airfield/internal/telemetry"
@@ -52,6 +54,7 @@ type parts struct {
 	recorder *observe.Recorder
 	drain    *observe.Drain
 	store    *observe.Store
+	bodies   *body.Store
 	redis    *redis.Client // nil where none is configured
 	notify   *notify.Notifier
 	gateway  *gateway.Gateway
@@ -132,6 +135,9 @@ func build(ctx context.Context, c *config.Config, log *slog.Logger) (p *parts, e
 		return err
 	})
 	p.store = observe.NewStore(p.db)
+	if p.bodies, err = openBodies(c, log, p); err != nil {
+		return p, err
+	}
 	tracer := telemetry.NewTracer(p.recorder)
 
 	told, err := p.metrics.Counter("notifications_total", notificationsHelp, "channel", "result")
@@ -144,7 +150,7 @@ func build(ctx context.Context, c *config.Config, log *slog.Logger) (p *parts, e
 		return p, err
 	}
 	if p.gateway, err = gateway.New(c.Gateway, gateway.Parts{
-		Kinds: providers, Prices: p.prices, Recorder: p.recorder, Budgets: budgets{p.budgets}, Limiter: limiter, Cache: answers, Extractor: extractor{p}, Alert: p.tell, Log: log,
+		Kinds: providers, Prices: p.prices, Recorder: p.recorder, Budgets: budgets{p.budgets}, Limiter: limiter, Cache: answers, Extractor: extractor{p}, Bodies: p.bodies, Alert: p.tell, Log: log,
 	}); err != nil {
 		return p, err
 	}
@@ -204,6 +210,27 @@ func openBucket(c *config.Config, log *slog.Logger, p *parts) (bucket.Bucket, er
 	}
 	p.opened("bucket", b.Close)
 	return b, nil
+}
+
+// openBodies is where requests and answers are kept: on their way in the data folder, then in the bucket.
+func openBodies(c *config.Config, log *slog.Logger, p *parts) (*body.Store, error) {
+	dropped, err := p.metrics.Counter("bodies_dropped_total", bodiesDroppedHelp, "reason")
+	if err != nil {
+		return nil, err
+	}
+	rules, err := redact.New(redact.Default())
+	if err != nil {
+		return nil, err
+	}
+	store, err := body.Open(c.Observe.Bodies, body.Parts{
+		DB: p.db, Bucket: p.bucket, Dir: filepath.Join(c.Data, "bodies"), Redact: func(string) body.Redactor { return redactor{rules} },
+		Dropped: func(reason string) { dropped(reason) }, Log: log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	p.opened("bodies", store.Close)
+	return store, nil
 }
 
 // openShared is where limits are counted and answers are kept: in a Redis that several processes share, or here.

@@ -155,11 +155,15 @@ func (s *Store) Resolve(ctx context.Context, calls []llm.Call) error {
 			return err
 		}
 	}
-	now := time.Now()
+	now, asked := time.Now(), false
 	for i := range calls {
 		c := &calls[i]
 		if !promised(c) {
 			continue
+		}
+		if !asked && there[c.ID] != request|answer && now.Sub(c.Start.Add(c.Duration)) < 2*patience {
+			asked = true
+			s.sync(ctx, false) // what was just handed over here is not pending
 		}
 		for _, f := range s.spool.find(c.ID) {
 			there[c.ID] |= f.what

@@ -346,8 +346,11 @@ func cutBack(b []byte) []byte {
 }
 
 func (p *pieces) redact(b []byte) []byte {
-	if p.redactor == nil {
+	switch {
+	case p.redactor == nil:
 		return b
+	case bytes.HasPrefix(b, []byte("data:")) || bytes.HasPrefix(b, []byte("event:")) || bytes.HasPrefix(b, []byte(":")):
+		return redactStream(p.redactor, b)
 	}
 	return p.redactor.JSON(nil, b)
 }
