@@ -88,6 +88,7 @@ type Store struct {
 	ask    chan asking
 	spool  spool
 	failed complaint
+	since  time.Time
 }
 
 // Open takes over what an earlier process left in the spool.
@@ -102,7 +103,7 @@ func Open(c Config, p Parts) (*Store, error) {
 	if err := os.MkdirAll(p.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make the folder for bodies: %w", err)
 	}
-	s := &Store{config: c, Parts: p, ask: make(chan asking)}
+	s := &Store{config: c, Parts: p, ask: make(chan asking), since: time.Now()}
 	s.spool.init()
 	if err := s.recover(); err != nil {
 		return nil, fmt.Errorf("take over the bodies of an earlier process: %w", err)

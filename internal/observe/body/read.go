@@ -169,6 +169,9 @@ func (s *Store) Resolve(ctx context.Context, calls []llm.Call) error {
 			there[c.ID] |= f.what
 		}
 		young := now.Sub(c.Start.Add(c.Duration)) < s.config.SealAfter+time.Minute
+		if s.DB.Engine() == db.SQLite && c.Start.Add(c.Duration).Before(s.since) {
+			young = false // nobody else is at work: what an earlier process left was taken over
+		}
 		switch {
 		case !c.BodiesUntil.IsZero() && now.After(c.BodiesUntil):
 			c.Bodies = llm.BodiesExpired
