@@ -126,7 +126,7 @@ func (s *Store) Run(ctx context.Context) error {
 	left := w.finish()
 	last, cancel := context.WithTimeoutCause(own, lastTime, errors.New("the process ends"))
 	defer cancel()
-	s.spool.wait(last, nil)
+	s.spool.wait(last) // what does not get there is taken over by the next start
 	stop()
 	uploads.Wait()
 	if left > 0 {

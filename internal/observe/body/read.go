@@ -134,7 +134,7 @@ func (s *Store) Flush(ctx context.Context) error {
 	if err := s.sync(ctx, true); err != nil {
 		return err
 	}
-	return s.spool.wait(ctx, nil)
+	return s.spool.wait(ctx)
 }
 
 // Resolve replaces what the rows of calls say of their bodies, which was written when the bodies were handed over, by

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -152,13 +151,14 @@ func (s *spool) drop(b *block) error {
 	return os.Remove(b.path)
 }
 
-// wait waits until the blocks of these ids, or with nil every one that is sealed, have left.
-func (s *spool) wait(ctx context.Context, ids []string) error {
+// wait waits until the blocks that are sealed now have left.
+func (s *spool) wait(ctx context.Context) error {
+	ids := s.sealed()
 	for {
 		s.mu.Lock()
 		less, left := s.less, 0
-		for _, b := range s.blocks {
-			if ids == nil && b.ready || slices.Contains(ids, b.id) {
+		for _, blockID := range ids {
+			if s.blocks[blockID] != nil {
 				left++
 			}
 		}
@@ -174,10 +174,15 @@ func (s *spool) wait(ctx context.Context, ids []string) error {
 	}
 }
 
-func (s *spool) ids() []string {
+func (s *spool) sealed() (ids []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return slices.Collect(maps.Keys(s.blocks))
+	for _, b := range s.blocks {
+		if b.ready {
+			ids = append(ids, b.id)
+		}
+	}
+	return ids
 }
 
 // find returns what the spool has of a call.

@@ -119,7 +119,7 @@ func TestABlockThatIsHalfWrittenIsReadUpToThere(t *testing.T) {
 		w.sync(context.Background(), false)
 		second := w.call("w", "second", "two")
 		w.sync(context.Background(), false)
-		b := w.spool.blocks[w.spool.ids()[0]]
+		b := w.spool.calls[first.CallID][0]
 		torn, err := os.ReadFile(b.path)
 		if err != nil {
 			t.Fatal(err)
