@@ -21,6 +21,8 @@ import (
 	"airfield/internal/gateway/provider/openai"
 	"airfield/internal/ingest"
 	"airfield/internal/llm"
+	"airfield/internal/observe/body"
+	"airfield/internal/redact"
 	"airfield/internal/response"
 	"airfield/internal/retrieve"
 )
@@ -126,6 +128,24 @@ type keepsResponses struct{ config atomic.Pointer[config.Config] }
 
 func (k *keepsResponses) keeps(workflow string) bool {
 	return k.config.Load().Workflows[workflow].Keeps()
+}
+
+// redactor is redact's rules, as those need them who keep bodies.
+type redactor struct{ rules *redact.Rules }
+
+func (r redactor) JSON(dst, body []byte) []byte {
+	dst, _ = r.rules.JSON(dst, body)
+	return dst
+}
+
+func (r redactor) Version() string { return r.rules.Version() }
+
+// redactor is what a workflow's bodies are redacted by, as the configuration has it at the moment.
+func (p *parts) redactor(workflow string) body.Redactor {
+	if rules := p.gateway.Rules(workflow); rules != nil {
+		return redactor{rules}
+	}
+	return nil
 }
 
 // workflows is what access needs to know of the configuration.

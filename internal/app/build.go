@@ -29,6 +29,7 @@ import (
 	"airfield/internal/limit"
 	"airfield/internal/notify"
 	"airfield/internal/observe"
+	"airfield/internal/observe/body"
 	"airfield/internal/redis"
 	"airfield/internal/response"
 	"airfield/internal/retrieve"
@@ -54,6 +55,7 @@ type parts struct {
 	recorder *observe.Recorder
 	drain    *observe.Drain
 	store    *observe.Store
+	bodies   *body.Store
 	redis    *redis.Client // nil where none is configured
 	notify   *notify.Notifier
 	gateway  *gateway.Gateway
@@ -137,6 +139,9 @@ func build(ctx context.Context, c *config.Config, log *slog.Logger) (p *parts, e
 		return err
 	})
 	p.store = observe.NewStore(p.db)
+	if p.bodies, err = openBodies(c, log, p); err != nil {
+		return p, err
+	}
 	tracer := telemetry.NewTracer(p.recorder)
 
 	told, err := p.metrics.Counter("notifications_total", notificationsHelp, "channel", "result")
@@ -149,7 +154,7 @@ func build(ctx context.Context, c *config.Config, log *slog.Logger) (p *parts, e
 		return p, err
 	}
 	if p.gateway, err = gateway.New(c.Gateway, gateway.Parts{
-		Kinds: providers, Prices: p.prices, Recorder: p.recorder, Budgets: budgets{p.budgets}, Limiter: limiter, Cache: answers, Extractor: extractor{p}, Alert: p.tell, Log: log,
+		Kinds: providers, Prices: p.prices, Recorder: p.recorder, Budgets: budgets{p.budgets}, Limiter: limiter, Cache: answers, Extractor: extractor{p}, Bodies: p.bodies, Alert: p.tell, Log: log,
 	}); err != nil {
 		return p, err
 	}
@@ -215,6 +220,23 @@ func openBucket(c *config.Config, log *slog.Logger, p *parts) (bucket.Bucket, er
 	}
 	p.opened("bucket", b.Close)
 	return b, nil
+}
+
+// openBodies is where requests and answers are kept: on their way in the data folder, then in the bucket.
+func openBodies(c *config.Config, log *slog.Logger, p *parts) (*body.Store, error) {
+	dropped, err := p.metrics.Counter("bodies_dropped_total", bodiesDroppedHelp, "reason")
+	if err != nil {
+		return nil, err
+	}
+	store, err := body.Open(c.Observe.Bodies, body.Parts{
+		DB: p.db, Bucket: p.bucket, Dir: filepath.Join(c.Data, "bodies"), Redact: p.redactor,
+		Dropped: func(reason string) { dropped(reason) }, Log: log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	p.opened("bodies", store.Close)
+	return store, nil
 }
 
 // openShared is where limits are counted and answers are kept: in a Redis that several processes share, or here.

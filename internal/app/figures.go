@@ -15,6 +15,7 @@ type figures struct {
 	runs    func() map[string]float64
 	gateway func() gateway.RouteState
 	away    func() bool // Redis
+	bodies  func() (memory, disk int64)
 }
 
 func (p *parts) figures() figures {
@@ -28,6 +29,7 @@ func (p *parts) figures() figures {
 			_, _, away := p.redis.Away()
 			return away
 		},
+		bodies: p.bodies.Waiting,
 	}
 }
 
@@ -78,6 +80,12 @@ func addFigures(m *telemetry.Metrics, f figures) error {
 	}); err != nil {
 		return err
 	}
+	if err := m.Numbers("bodies_waiting_bytes", "Requests and answers on their way: in memory, and on the disk of this process until they are in the bucket.", "in", func() map[string]float64 {
+		memory, disk := f.bodies()
+		return map[string]float64{"memory": float64(memory), "disk": float64(disk)}
+	}); err != nil {
+		return err
+	}
 	return m.Gauge("redis_away", "1 while a configured Redis is away, and limits are local.", func() float64 {
 		if f.away() {
 			return 1
@@ -93,11 +101,17 @@ func Figures() ([]telemetry.Description, error) {
 	if err != nil {
 		return nil, err
 	}
+	if _, err = m.Counter("bodies_dropped_total", bodiesDroppedHelp, "reason"); err != nil {
+		return nil, err
+	}
 	err = addFigures(m, figures{
 		lag: func() observe.Lag { return observe.Lag{} }, runs: func() map[string]float64 { return nil },
 		gateway: func() gateway.RouteState { return gateway.RouteState{} }, away: func() bool { return false },
+		bodies: func() (int64, int64) { return 0, 0 },
 	})
 	return m.Descriptions(), err
 }
 
 const notificationsHelp = "What became of events for people: delivered, retried, failed, held, dropped."
+
+const bodiesDroppedHelp = "Calls whose request or answer is not kept because there was no room for it: in memory, or on the disk."

@@ -21,14 +21,15 @@ func TestWhatIsReadOnDemandIsAmongTheFigures(t *testing.T) {
 		gateway: func() gateway.RouteState {
 			return gateway.RouteState{Waiting: map[string]int{"support": 4}, Deployments: []gateway.DeploymentState{{Deployment: "a/m", Breaker: "open"}, {Deployment: "b/m", Breaker: "closed"}}}
 		},
-		away: func() bool { return true },
+		away:   func() bool { return true },
+		bodies: func() (int64, int64) { return 5, 6 },
 	}); err != nil {
 		t.Fatal(err)
 	}
 	w := httptest.NewRecorder()
 	m.Handler().ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
 	for _, want := range []string{"journal_waiting_records 3", "journal_waiting_seconds 1.5", "journal_bytes 20", "journal_limit_bytes 100", `ingest_runs{state="dead"} 2`, `ingest_runs{state="waiting"} 0`,
-		`queue_waiting_calls{workflow="support"} 4`, `breaker_open{deployment="a/m"} 1`, `breaker_open{deployment="b/m"} 0`, "redis_away 1"} {
+		`queue_waiting_calls{workflow="support"} 4`, `breaker_open{deployment="a/m"} 1`, `breaker_open{deployment="b/m"} 0`, "redis_away 1", `bodies_waiting_bytes{in="disk"} 6`} {
 		if !strings.Contains(w.Body.String(), "\nairfield_"+want+"\n") {
 			t.Errorf("no %s", want)
 		}

@@ -119,7 +119,7 @@ func (s *server) run(ctx, start context.Context, listener net.Listener, url stri
 		}
 		p.ingest.Register(p.jobs)
 		p.batches.Register()
-		workers = append(workers, task{"jobs", p.jobs.Run}, task{"folders", p.folders.Run}, task{"bucket lifecycle", s.sweepBucket})
+		workers = append(workers, task{"jobs", p.jobs.Run}, task{"folders", p.folders.Run}, task{"bucket lifecycle", s.sweepBucket}, task{"bodies' retention", s.sweepBodies})
 	}
 	local := newLocalKey()
 	handler := s.handler(withLocalKey(local, c.Environment, p.keys.Authenticate))
@@ -137,7 +137,7 @@ func (s *server) run(ctx, start context.Context, listener net.Listener, url stri
 			{"configuration", s.watchConfig},
 		},
 		workers,
-		[]task{{"call log", p.drain.Run}},
+		[]task{{"call log", p.drain.Run}, {"bodies", p.bodies.Run}},
 		[]task{{"notify", p.notify.Run}})
 }
 
@@ -153,7 +153,7 @@ func (s *server) handler(auth api.Authenticate) http.Handler {
 		mount(mux, door.Handler(), own.Handler())
 	}
 	if s.options.does("api") {
-		door := &admin.Door{Keys: p.keys, Audit: p.audit, Ingest: p.ingest, Calls: p.store, Costs: p.ledger, Budgets: p.budgets, Prices: &pricing{parts: p}, Gateway: p.gateway, Notify: p.notify, Batches: p.batches, System: s, MaxUpload: c.Server.MaxUploadBytes, Version: s.options.Version, Authentication: auth, Log: s.log}
+		door := &admin.Door{Keys: p.keys, Audit: p.audit, Ingest: p.ingest, Calls: p.store, Bodies: p.bodies, Costs: p.ledger, Budgets: p.budgets, Prices: &pricing{parts: p}, Gateway: p.gateway, Notify: p.notify, Batches: p.batches, System: s, MaxUpload: c.Server.MaxUploadBytes, Version: s.options.Version, Authentication: auth, Log: s.log}
 		mux.Handle("/api/", door.Handler())
 		mux.Handle("GET /{$}", page.Handler())
 		mux.Handle("GET /assets/", page.Handler())

@@ -12,6 +12,9 @@ import (
 	"airfield/internal/ingest/source/folder"
 )
 
+// flushBodies is how long a backup waits for the bodies of calls to be where it finds them.
+const flushBodies = time.Minute
+
 // probeTime is how long a part may take to say how it is.
 const probeTime = 2 * time.Second
 
@@ -86,6 +89,10 @@ func (s *server) Backup(ctx context.Context, w http.ResponseWriter) error {
 	if err := s.Flush(ctx); err != nil {
 		return err
 	}
+	if err := waitAtMost(ctx, flushBodies, s.parts.bodies.Flush); err != nil {
+		return fault.New(fault.Unavailable, "bodies_waiting", "requests and answers are on their way to the bucket and do not get there: %w", err).
+			Hinted("a backup without them would be incomplete: see the server's log, and try again")
+	}
 	return backup(ctx, s.config.Load(), s.parts, s.options.Version, w)
 }
 
@@ -111,6 +118,19 @@ func (s *server) sweepBucket(ctx context.Context) error {
 			s.log.Warn("the bucket's lifecycle was not applied; it is tried again in an hour", "error", err)
 		case report.Expired+report.Aborted > 0:
 			s.log.Info("the bucket's lifecycle was applied", "expired", report.Expired, "expired_bytes", report.ExpiredBytes, "aborted_uploads", report.Aborted)
+		}
+	})
+}
+
+// sweepBodies removes requests and answers whose time is over.
+func (s *server) sweepBodies(ctx context.Context) error {
+	return every(ctx, time.Hour, func() {
+		swept, err := s.parts.bodies.Sweep(ctx, time.Now())
+		if err != nil && ctx.Err() == nil {
+			s.log.Warn("old requests and answers were not removed; it is tried again in an hour", "error", err)
+		}
+		if swept.Blocks > 0 {
+			s.log.Info("requests and answers whose time is over were removed", "blocks", swept.Blocks, "calls", swept.Calls, "bytes", swept.Bytes)
 		}
 	})
 }

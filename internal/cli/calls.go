@@ -66,16 +66,32 @@ func callsCommand(env *environment) *cobra.Command {
 	flags.DurationVar(&f.since, "since", 0, "only what is not older, such as 1h")
 	flags.IntVar(&f.limit, "limit", 20, "at most this many")
 	flags.BoolVarP(&f.follow, "follow", "f", false, "go on as calls end, until interrupted")
-	cmd.AddCommand(&cobra.Command{
-		Use: "show ID", Short: "Show one call with its attempts", Args: cobra.ExactArgs(1),
+	cmd.AddCommand(callsShowCommand(env))
+	return cmd
+}
+
+func callsShowCommand(env *environment) *cobra.Command {
+	var body, raw bool
+	cmd := &cobra.Command{
+		Use: "show ID", Short: "Show one call with its attempts, or what was asked and answered in it", Args: cobra.ExactArgs(1),
+		Long:    "With --body it shows what was asked and answered, as it is kept: that takes a key with the role auditor or admin, and each showing is in the audit log.",
+		Example: "  airfield calls show call_…\n  airfield calls show call_… --body",
 		RunE: env.connected(func(ctx context.Context, c *client, args []string) error {
+			if raw && !body {
+				return usage("--raw goes with --body")
+			}
+			if body {
+				return env.callBody(ctx, c, args[0], raw)
+			}
 			call, err := get[admin.Call](ctx, c, "/api/calls/"+url.PathEscape(args[0]))
 			if err != nil {
 				return err
 			}
 			return env.show(call, func() { env.callDetail(call) })
 		}),
-	})
+	}
+	cmd.Flags().BoolVar(&body, "body", false, "show the request and the answer")
+	cmd.Flags().BoolVar(&raw, "raw", false, "with --body: byte for byte, as they are kept")
 	return cmd
 }
 
@@ -192,6 +208,7 @@ func (e *environment) callDetail(c admin.Call) {
 	line("cost", "%s", strings.TrimSuffix(callCost(c)+" by price "+c.PriceID, " by price "))
 	line("took", "%s, first byte after %s", brief(time.Duration(c.DurationMS*1e6)), brief(time.Duration(c.FirstByteMS*1e6)))
 	line("bytes", "%s in, %s out", size(c.RequestBytes), size(c.ResponseBytes))
+	line("bodies", "%s", bodiesLine(c))
 	line("finish", "%s", c.Finish)
 	line("trace", "%s", c.TraceID)
 	for i, a := range c.Attempts {
@@ -205,6 +222,14 @@ func (e *environment) callDetail(c admin.Call) {
 		}
 		line(fmt.Sprintf("attempt %d", i+1), "%s", text)
 	}
+}
+
+// bodiesLine says what is kept of the request and the answer, and until when.
+func bodiesLine(c admin.Call) string {
+	if c.BodiesUntil == nil || c.Bodies == "expired" || c.Bodies == "lost" {
+		return c.Bodies
+	}
+	return c.Bodies + ", until " + c.BodiesUntil.Local().Format("2006-01-02 15:04")
 }
 
 func traceCommand(env *environment) *cobra.Command {

@@ -65,6 +65,27 @@ CREATE TABLE batches (
 );
 CREATE INDEX batches_at_work ON batches (ended_at, status);
 CREATE INDEX batches_by_workflow ON batches (workflow, id);
+CREATE TABLE bodies (
+    call_id TEXT NOT NULL,
+    what BIGINT NOT NULL,
+    block_id TEXT NOT NULL,
+    frame BIGINT NOT NULL,
+    place BIGINT NOT NULL,
+    PRIMARY KEY (call_id, what)
+);
+
+CREATE TABLE body_blocks (
+    id TEXT NOT NULL,
+    object TEXT NOT NULL,
+    bytes BIGINT NOT NULL,
+    calls BIGINT NOT NULL,
+    first_call TEXT NOT NULL,
+    last_call TEXT NOT NULL,
+    sealed_at BIGINT NOT NULL,
+    expires_at BIGINT NOT NULL,
+    PRIMARY KEY (id)
+);
+CREATE INDEX body_blocks_expiry ON body_blocks (expires_at);
 
 CREATE TABLE budget_accounts (
     account TEXT NOT NULL,

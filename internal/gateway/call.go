@@ -74,6 +74,8 @@ type call struct {
 	similarity   float64 // of the text that was asked and the one that was answered
 	flight       *flight // others may get the answer too; nil where not
 
+	bodies bodies
+
 	traceparent string
 	admitted    bool
 	finished    bool
@@ -175,7 +177,7 @@ func (g *Gateway) begin(ctx context.Context, req *Request) *call {
 	now := time.Now()
 	c := calls.Get().(*call)
 	c.g, c.ctx, c.req, c.log, c.keep, c.table = g, ctx, req, g.log, keepOutside, g.table.Load()
-	c.asked.shape = shapeOf(req.Surface)
+	c.asked.shape, c.bodies.sent = shapeOf(req.Surface), req.Body
 	parent := telemetry.Current(ctx)
 	here := telemetry.SpanContext{TraceID: parent.TraceID, SpanID: telemetry.NewSpanID(), Sampled: true}
 	if !parent.Valid() {
@@ -210,6 +212,7 @@ func (c *call) admit() error {
 	if c.bounded {
 		c.dearest()
 	}
+	c.keepRequest()
 	if err := c.g.records.Admit(&c.row); err != nil {
 		if f := new(fault.Fault); asFault(err, &f) {
 			return f
@@ -276,6 +279,7 @@ func (c *call) finish(outcome llm.Outcome, problem *fault.Fault) {
 			c.log.Error("a call failed", "call", c.row.ID, "error", problem)
 		}
 	}
+	c.keepAnswer()
 	if err := c.g.records.Finish(&c.row); err != nil {
 		c.log.Error("the end of a call could not be written down: it will be counted by its estimate", "call", c.row.ID,
 			"outcome", c.row.Outcome, "tokens", c.row.Usage.Total(), "nanos_usd", int64(c.row.Cost), "error", err)
@@ -292,6 +296,7 @@ func (c *call) close() {
 		c.finish(llm.Failed, &fault.Fault{Kind: fault.Internal, Code: "internal", Text: "the call was left without an end"})
 	}
 	c.flight.abandon()
+	c.endBodies()
 	buffers.give(c.whole)
 	c.dropEvents()
 	*c = call{}

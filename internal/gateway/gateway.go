@@ -41,6 +41,7 @@ type Gateway struct {
 	limiter   limit.Limiter
 	cache     cache.Cache
 	extractor Extractor
+	bodies    Bodies
 	alert     func(Alert)
 	log       *slog.Logger
 	queue     *queue.Queue
@@ -50,7 +51,7 @@ type Gateway struct {
 }
 
 // Parts is what a gateway is made of. Kinds, Prices, Recorder and Log must be there; without the others there are no
-// budgets, limits, cache, extractive answers and alerts.
+// budgets, limits, cache, extractive answers, kept bodies and alerts.
 type Parts struct {
 	Kinds     map[string]Kind // the providers that may be named in the configuration
 	Prices    Prices
@@ -59,6 +60,7 @@ type Parts struct {
 	Limiter   limit.Limiter
 	Cache     cache.Cache
 	Extractor Extractor
+	Bodies    Bodies
 	Alert     func(Alert) // must not block
 	Log       *slog.Logger
 }
@@ -66,7 +68,7 @@ type Parts struct {
 // New returns a gateway for the configuration.
 func New(c Config, p Parts) (*Gateway, error) {
 	g := &Gateway{
-		kinds: p.Kinds, prices: p.Prices, records: p.Recorder, budgets: p.Budgets, limiter: p.Limiter, cache: p.Cache, extractor: p.Extractor, alert: p.Alert,
+		kinds: p.Kinds, prices: p.Prices, records: p.Recorder, budgets: p.Budgets, limiter: p.Limiter, cache: p.Cache, extractor: p.Extractor, bodies: p.Bodies, alert: p.Alert,
 		log: p.Log.With("part", "gateway"), queue: queue.New(c.complete().Routing.Queue.Length), flights: flights{now: map[string]*flight{}},
 	}
 	if g.alert == nil {
@@ -110,7 +112,11 @@ type Request struct {
 func (g *Gateway) Do(ctx context.Context, req *Request, w http.ResponseWriter) error {
 	c := g.begin(ctx, req)
 	defer c.close()
-	return c.run(w)
+	err := c.run(c.listen(w))
+	if err != nil && c.bodies.exchange != nil {
+		c.bodies.told.hold(c.asked.shape.errs(fault.As(err))) // the door tells it
+	}
+	return err
 }
 
 // Model is a model as callers see it.

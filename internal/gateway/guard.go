@@ -194,6 +194,12 @@ func (t *table) rulesFor(w *workflow) *redact.Rules {
 	return t.rules
 }
 
+// Rules is what a workflow's requests and answers are redacted by before they are kept; nil where they are not.
+func (g *Gateway) Rules(workflow string) *redact.Rules {
+	t := g.table.Load()
+	return t.rulesFor(t.workflows[workflow])
+}
+
 func (c *call) count(found redact.Found) { c.row.Redacted = redact.Found(c.row.Redacted).Add(found) }
 
 // hidden is a text as it may stand in the row.

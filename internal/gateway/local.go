@@ -149,7 +149,7 @@ func (g *Gateway) made(ctx context.Context, req *Request) (llm.Call, *memory, er
 	c := g.begin(ctx, req)
 	c.local, c.keep = true, keepLocal
 	defer c.close()
-	err := c.run(w)
+	err := c.run(c.listen(w))
 	return c.row, w, err
 }
 

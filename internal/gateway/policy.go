@@ -79,11 +79,13 @@ type WorkflowConfig struct {
 	Cache     CacheConfig  `yaml:"cache" json:"cache" doc:"Whether answers are kept and given again to the same question."`
 	Degrade   []RungConfig `yaml:"degrade" json:"degrade" doc:"What to do, in this order, when no deployment can serve a call. Left out: wait for one to recover, for routing.queue.wait, then refuse."`
 
-	Models          []string `yaml:"models" json:"models" doc:"The models it may use: names, with * for any characters. tier/NAME allows a tier and every model of it, prompt/NAME@LABEL a prompt. Left out: all."`
-	Redact          string   `yaml:"redact" json:"redact" doc:"What is redacted by the rules of redaction: log (what is kept of its calls; the default), send (also what is sent to providers) or off."`
-	MaxRequestBytes int64    `yaml:"max_request_bytes" json:"max_request_bytes" doc:"The largest body of a request, within server.max_request_bytes. 0: no bound of its own."`
-	MaxInputTokens  int64    `yaml:"max_input_tokens" json:"max_input_tokens" doc:"The longest request, in estimated tokens. 0: no bound."`
-	MaxOutputTokens int64    `yaml:"max_output_tokens" json:"max_output_tokens" doc:"The longest answer: a request for a longer one is refused, one without a bound gets this one, or its model's where that is less. 0: no bound."`
+	Models          []string      `yaml:"models" json:"models" doc:"The models it may use: names, with * for any characters. tier/NAME allows a tier and every model of it, prompt/NAME@LABEL a prompt. Left out: all."`
+	Redact          string        `yaml:"redact" json:"redact" doc:"What is redacted by the rules of redaction: log (what is kept of its calls; the default), send (also what is sent to providers) or off."`
+	MaxRequestBytes int64         `yaml:"max_request_bytes" json:"max_request_bytes" doc:"The largest body of a request, within server.max_request_bytes. 0: no bound of its own."`
+	MaxInputTokens  int64         `yaml:"max_input_tokens" json:"max_input_tokens" doc:"The longest request, in estimated tokens. 0: no bound."`
+	MaxOutputTokens int64         `yaml:"max_output_tokens" json:"max_output_tokens" doc:"The longest answer: a request for a longer one is refused, one without a bound gets this one, or its model's where that is less. 0: no bound."`
+	Bodies          string        `yaml:"bodies" json:"bodies" doc:"Whether requests and answers are kept, apart from the calls' metadata: keep or none. Left out: as observe.bodies.mode says."`
+	KeepBodies      time.Duration `yaml:"keep_bodies" json:"keep_bodies" doc:"How long they are kept. 0: as observe.bodies.keep says."`
 
 	BusinessUnit string      `yaml:"-" json:"-"` // of the workflow's own keys in the section that it shares
 	Clearance    caller.Tier `yaml:"-" json:"-"`
@@ -154,6 +156,7 @@ func (w WorkflowConfig) check(where string, deadline time.Duration, refuse func(
 			refuse("%s.%s.%w", where, key, err)
 		}
 	}
+	checkBodies(where, w.Bodies, w.KeepBodies, refuse)
 	if w.Cache.TTL < 0 || w.Cache.Stale < 0 {
 		refuse("%s.cache: ttl and stale are not negative", where)
 	}

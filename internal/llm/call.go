@@ -104,8 +104,10 @@ type Call struct {
 	Lease        string        // of the process that held money for it
 	Holds        []Hold        // the budgets from which that lease is
 
-	Redaction string         // the version of the rules by which what is kept of the call was redacted; empty where none was
-	Redacted  map[string]int // how much was replaced, by class; nil for nothing
+	Redaction   string         // the version of the rules by which what is kept of the call was redacted; empty where none was
+	Redacted    map[string]int // how much was replaced, by class; nil for nothing
+	Bodies      string         // what is kept of the request and the answer
+	BodiesUntil time.Time      // until when; zero is for ever
 }
 
 // Change is a call whose cost was found anew. The call says what it costs now.

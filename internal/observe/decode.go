@@ -221,6 +221,8 @@ func (d *decoder) call(c *llm.Call) {
 	c.Usage.ImageInput = d.number()
 	c.Usage.Characters = d.number()
 	c.Usage.Seconds = d.number()
+	c.Bodies = d.text()
+	c.BodiesUntil = d.time()
 }
 
 func (d *decoder) attempt() llm.Attempt {

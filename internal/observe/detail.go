@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"time"
 
+	"airfield/internal/db"
 	"airfield/internal/llm"
 )
 
@@ -55,6 +56,8 @@ type detail struct {
 	Redaction    string            `json:"redaction"`
 	Redacted     map[string]int    `json:"redacted"`
 	Attempts     []attempt         `json:"attempts"`
+	Bodies       string            `json:"bodies"`
+	BodiesUntil  int64             `json:"bodies_until"`
 }
 
 type attempt struct {
@@ -191,6 +194,8 @@ func appendDetail(b []byte, c *llm.Call) []byte {
 		}
 		o = append(o, ']')
 	}
+	o.text("bodies", c.Bodies)
+	o.number("bodies_until", db.Micros(c.BodiesUntil))
 	return append(o, '}')
 }
 
@@ -224,6 +229,7 @@ func (d *detail) fill(c *llm.Call) {
 	c.PriceID, c.SpanID, c.ParentSpanID, c.Prompt, c.Version = d.PriceID, d.SpanID, d.ParentSpanID, d.Prompt, int(d.Version)
 	c.Cache, c.Degraded, c.RequestSize, c.ResponseSize = d.Cache, d.Degraded, d.RequestSize, d.ResponseSize
 	c.Redaction, c.Redacted = d.Redaction, d.Redacted
+	c.Bodies, c.BodiesUntil = d.Bodies, db.Time(d.BodiesUntil)
 	for _, a := range d.Attempts {
 		started := time.Time{}
 		if a.Start != 0 {

@@ -120,6 +120,8 @@ func (e *encoder) call(kind byte, c *llm.Call) {
 	e.number(c.Usage.ImageInput)
 	e.number(c.Usage.Characters)
 	e.number(c.Usage.Seconds)
+	e.text(c.Bodies)
+	e.time(c.BodiesUntil)
 }
 
 func (e *encoder) attempt(a *llm.Attempt) {

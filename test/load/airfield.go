@@ -27,15 +27,21 @@ type airfield struct {
 	key   string
 	admin string
 	db    *sql.DB
+
+	bodies bool // requests and answers are kept, and secrets taken out of them
 }
 
 // startAirfield makes an installation in a folder of its own and starts it. The command line stands here alone.
-func startAirfield(ctx context.Context, binary, upstream string) (_ *airfield, err error) {
+func startAirfield(ctx context.Context, binary, upstream string, bodies bool) (_ *airfield, err error) {
 	dir, err := os.MkdirTemp("", "airfield-bench-")
 	if err != nil {
 		return nil, err
 	}
-	a := &airfield{dir: dir}
+	a := &airfield{dir: dir, bodies: bodies}
+	mode := "none"
+	if bodies {
+		mode = "keep"
+	}
 	defer func() {
 		if err != nil {
 			a.stop()
@@ -61,6 +67,7 @@ func startAirfield(ctx context.Context, binary, upstream string) (_ *airfield, e
 	text := fmt.Sprintf(`environment: bench
 server: {listen: %q}
 log: {level: warn}
+observe: {bodies: {mode: %s, seal_after: 1s}}
 providers:
   mock: {kind: openai, base_url: %q, api_key: env:LOAD_PROVIDER_KEY}
 models:
@@ -74,7 +81,7 @@ workflows:
     key_limits: {requests_per_minute: 100000000}
 budgets: # that no benchmark can reach, but every call is held against it
   all: {scope: environment, usd: 1000000000, period: month, hard: true}
-`, listen, upstream+"/v1", benchModel)
+`, listen, mode, upstream+"/v1", benchModel)
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		return nil, err
 	}
@@ -120,7 +127,8 @@ func (a *airfield) ready(ctx context.Context) error {
 	}
 }
 
-// drained waits until the call log has as many rows as calls were made, and returns how many it has in the end.
+// drained waits until the call log has as many rows as calls were made, and returns how many it has in the end. Where
+// bodies are kept, a call counts when those are where they stay.
 func (a *airfield) drained(ctx context.Context, calls int64) (int64, error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
@@ -129,6 +137,13 @@ func (a *airfield) drained(ctx context.Context, calls int64) (int64, error) {
 	for {
 		if err := a.db.QueryRowContext(ctx, "SELECT count(*) FROM calls").Scan(&rows); err != nil {
 			return rows, fmt.Errorf("count the call log: %w", err)
+		}
+		if a.bodies {
+			var kept int64
+			if err := a.db.QueryRowContext(ctx, "SELECT count(DISTINCT call_id) FROM bodies").Scan(&kept); err != nil {
+				return rows, fmt.Errorf("count the bodies: %w", err)
+			}
+			rows = min(rows, kept)
 		}
 		if rows != before {
 			before, since = rows, time.Now()

@@ -34,13 +34,21 @@ func measure(ctx context.Context, p plan, binary string) (*report, error) {
 		{target: &target{name: "mock alone", addr: upstream.addr}, process: upstream},
 		{target: &target{name: "reverse proxy", addr: bare.addr}, process: bare},
 	}
-	var server *airfield
+	var servers []*airfield // without bodies, and with them
 	if binary != "" {
-		if server, err = startAirfield(ctx, binary, "http://"+upstream.addr); err != nil {
-			return nil, err
+		for _, bodies := range []bool{false, true} {
+			server, err := startAirfield(ctx, binary, "http://"+upstream.addr, bodies)
+			if err != nil {
+				return nil, err
+			}
+			defer server.stop()
+			name := "airfield"
+			if bodies {
+				name = "with bodies"
+			}
+			servers = append(servers, server)
+			targets = append(targets, &measured{target: &target{name: name, addr: server.addr, key: server.key}, process: server.process})
 		}
-		defer server.stop()
-		targets = append(targets, &measured{target: &target{name: "airfield", addr: server.addr, key: server.key}, process: server.process})
 	} else {
 		alone, err := startRole(ctx, "gateway", "http://"+upstream.addr)
 		if err != nil {
@@ -55,14 +63,18 @@ func measure(ctx context.Context, p plan, binary string) (*report, error) {
 			return nil, err
 		}
 	}
-	rows := int64(-1)
+	rows := make([]int64, len(servers))
 	drain := func(t *measured) error {
-		if server == nil || t.process != server.process {
-			return nil
+		for i, server := range servers {
+			if t.process != server.process {
+				continue
+			}
+			var err error
+			if rows[i], err = server.drained(ctx, t.made.Load()); err != nil {
+				return err
+			}
 		}
-		var err error
-		rows, err = server.drained(ctx, t.made.Load())
-		return err
+		return nil
 	}
 	for round := range p.rounds {
 		for _, t := range targets {
@@ -78,8 +90,8 @@ func measure(ctx context.Context, p plan, binary string) (*report, error) {
 		}
 	}
 	r := newReport(p, targets, rows)
-	if p.profile != "" && server != nil {
-		return r, server.profile(ctx, targets[2].target, p.connections, p.profile)
+	if p.profile != "" && len(servers) > 0 {
+		return r, servers[0].profile(ctx, targets[2].target, p.connections, p.profile)
 	}
 	return r, nil
 }

@@ -21,6 +21,7 @@ import (
 	"airfield/internal/ingest"
 	"airfield/internal/notify"
 	"airfield/internal/observe"
+	"airfield/internal/observe/body"
 )
 
 // Door serves /api.
@@ -29,6 +30,7 @@ type Door struct {
 	Audit          *access.Audit
 	Ingest         *ingest.Pipeline
 	Calls          *observe.Store
+	Bodies         *body.Store
 	Costs          *cost.Ledger
 	Gateway        *gateway.Gateway
 	Notify         *notify.Notifier
@@ -122,8 +124,8 @@ func OpenAPI() *huma.OpenAPI {
 	return a.OpenAPI()
 }
 
-// body wraps an answer as huma wants it.
-type body[T any] struct{ Body T }
+// reply wraps an answer as huma wants it.
+type reply[T any] struct{ Body T }
 
 // none is the answer of what only succeeds.
 type none struct{}
@@ -143,7 +145,7 @@ func add[In, Out any](a huma.API, log *slog.Logger, r route, fn func(ctx context
 	op := r.operation()
 	op.Middlewares = huma.Middlewares{r.admit} // before the request is looked into
 	huma.Register(a, op,
-		func(ctx context.Context, in *In) (*body[Out], error) {
+		func(ctx context.Context, in *In) (*reply[Out], error) {
 			out, err := fn(ctx, in)
 			if err != nil {
 				if fault.Is(err, fault.Internal) {
@@ -151,7 +153,7 @@ func add[In, Out any](a huma.API, log *slog.Logger, r route, fn func(ctx context
 				}
 				return nil, api.ProblemOf(err)
 			}
-			return &body[Out]{Body: out}, nil
+			return &reply[Out]{Body: out}, nil
 		})
 }
 

@@ -62,6 +62,8 @@ type Call struct {
 	RequestBytes  int64             `json:"request_bytes"`
 	ResponseBytes int64             `json:"response_bytes"`
 	Attempts      []Attempt         `json:"attempts"`
+	Bodies        string            `json:"bodies,omitempty" enum:"kept,truncated,request,none,dropped,pending,expired,lost" doc:"What is kept of the request and the answer: /api/calls/{id}/body shows it."`
+	BodiesUntil   *time.Time        `json:"bodies_until,omitempty" doc:"Until when; left out where they are kept for ever."`
 }
 
 // Attempt is one try of a call at one deployment.
@@ -103,6 +105,9 @@ func callOf(c llm.Call) Call {
 		ImageInput: c.Usage.ImageInput, Characters: c.Usage.Characters, Seconds: c.Usage.Seconds,
 		UsageSource: string(c.Usage.Source), CostUSD: c.Cost, Priced: c.Priced, PriceID: c.PriceID, TraceID: c.TraceID, SpanID: c.SpanID, Prompt: c.Prompt, PromptVersion: c.Version,
 		WaitedMS: millis(c.Waited), Decision: decisionOf(c), Cache: c.Cache, Degraded: c.Degraded, Redaction: c.Redaction, Redacted: c.Redacted, RequestBytes: c.RequestSize, ResponseBytes: c.ResponseSize, Attempts: []Attempt{},
+	}
+	if v.Bodies = c.Bodies; !c.BodiesUntil.IsZero() {
+		v.BodiesUntil = &c.BodiesUntil
 	}
 	for _, a := range c.Attempts {
 		v.Attempts = append(v.Attempts, Attempt{

@@ -32,6 +32,7 @@ var opens = map[string]string{
 	"GET /api/calls":                                        "OAV",
 	"GET /api/calls/follow":                                 "OAV",
 	"GET /api/calls/{id}":                                   "OAV",
+	"GET /api/calls/{id}/body":                              "A", // what was asked and answered
 	"GET /api/collections":                                  "OAVW",
 	"GET /api/collections/{name}":                           "OAVW",
 	"GET /api/collections/{name}/documents":                 "OAVW",

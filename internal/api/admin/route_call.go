@@ -109,6 +109,9 @@ func (d *Door) registerCalls(a huma.API) {
 			in.Limit = 50
 		}
 		calls, err := d.Calls.Calls(ctx, observe.Filter{Workflow: in.Workflow, Model: in.Model, Outcome: llm.Outcome(in.Outcome), TraceID: in.TraceID, Since: in.Since, Until: in.Until, Before: in.Before, Limit: in.Limit})
+		if err == nil {
+			err = d.Bodies.Resolve(ctx, calls)
+		}
 		page := CallPage{Calls: shown(calls)}
 		if n := len(calls); n == in.Limit {
 			page.Next = calls[n-1].ID
@@ -119,6 +122,9 @@ func (d *Door) registerCalls(a huma.API) {
 	add(a, d.Log, route{http.MethodGet, "/api/calls/{id}", "getCall", "One call with its attempts", readers}, func(ctx context.Context, in *callIn) (Call, error) {
 		d.flush(ctx)
 		c, err := d.Calls.Call(ctx, in.ID)
+		if err == nil {
+			c, err = d.resolved(ctx, c)
+		}
 		return callOf(c), err
 	})
 	add(a, d.Log, route{http.MethodGet, "/api/traces/{id}", "getTrace", "A trace as a tree", readers}, func(ctx context.Context, in *callIn) (Trace, error) {
@@ -158,6 +164,9 @@ func (d *Door) follow(ctx context.Context, in *followIn) (CallPage, error) {
 		}
 	}
 	calls, place, err := d.Calls.Follow(ctx, place, 500)
+	if err == nil {
+		err = d.Bodies.Resolve(ctx, calls)
+	}
 	if err != nil {
 		return CallPage{}, err
 	}
@@ -197,6 +206,7 @@ func (d *Door) register(a huma.API) {
 	d.registerRuns(a)
 	d.registerAccess(a)
 	d.registerCalls(a)
+	d.registerBodies(a)
 	d.registerRoutes(a)
 	d.registerBudgets(a)
 	d.registerBatches(a)
