@@ -85,7 +85,10 @@ const (
 // run is one call's way, step by step.
 func (c *call) run(w http.ResponseWriter) error {
 	c.name(w.Header())
-	var err error
+	err := c.render(w.Header())
+	if err != nil {
+		return c.refuse(err)
+	}
 	if c.asked, err = decode(c.req.Surface, c.req.Body); err != nil {
 		return c.refuse(err)
 	}
@@ -126,6 +129,9 @@ func (c *call) stand() {
 		c.standing = c.g.budgets.Standing(&c.spender, c.row.Start)
 		c.strict = c.standing.HardUSD
 		c.bounded = c.strict || c.standing.HardTokens
+	}
+	if c.req.Allowance != nil {
+		c.strict, c.bounded = true, true
 	}
 	c.deadline = c.row.Start.Add(c.table.routing.Deadline)
 	if c.req.Timeout > 0 && c.req.Timeout < c.table.routing.Deadline {

@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"maps"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -65,6 +66,10 @@ func (g *Gateway) Explain(ctx context.Context, workflow string, req *Request) (R
 			Hinted("airfield.yaml names %v", slices.Sorted(maps.Keys(t.workflows)))
 	}
 	c := g.begin(caller.With(ctx, who), req)
+	if err := c.render(http.Header{}); err != nil {
+		return RouteExplanation{}, err
+	}
+	req = c.req
 	var err error
 	if c.asked, err = decode(req.Surface, req.Body); err != nil {
 		return RouteExplanation{}, err

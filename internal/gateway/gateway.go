@@ -40,6 +40,7 @@ type Gateway struct {
 	limiter   limit.Limiter
 	cache     cache.Cache
 	extractor Extractor
+	prompts   Prompts
 	alert     func(Alert)
 	log       *slog.Logger
 	queue     *queue.Queue
@@ -49,7 +50,7 @@ type Gateway struct {
 }
 
 // Parts is what a gateway is made of. Kinds, Prices, Recorder and Log must be there; without the others there are no
-// budgets, limits, cache, extractive answers and alerts.
+// budgets, limits, cache, extractive answers, prompts and alerts.
 type Parts struct {
 	Kinds     map[string]Kind // the providers that may be named in the configuration
 	Prices    Prices
@@ -58,6 +59,7 @@ type Parts struct {
 	Limiter   limit.Limiter
 	Cache     cache.Cache
 	Extractor Extractor
+	Prompts   Prompts
 	Alert     func(Alert) // must not block
 	Log       *slog.Logger
 }
@@ -65,7 +67,7 @@ type Parts struct {
 // New returns a gateway for the configuration.
 func New(c Config, p Parts) (*Gateway, error) {
 	g := &Gateway{
-		kinds: p.Kinds, prices: p.Prices, records: p.Recorder, budgets: p.Budgets, limiter: p.Limiter, cache: p.Cache, extractor: p.Extractor, alert: p.Alert,
+		kinds: p.Kinds, prices: p.Prices, records: p.Recorder, budgets: p.Budgets, limiter: p.Limiter, cache: p.Cache, extractor: p.Extractor, prompts: p.Prompts, alert: p.Alert,
 		log: p.Log.With("part", "gateway"), queue: queue.New(c.complete().Routing.Queue.Length), flights: flights{now: map[string]*flight{}},
 	}
 	if g.alert == nil {
@@ -94,7 +96,11 @@ type Request struct {
 	Cache   CacheControl
 	// Priority is low, normal or high; a caller may ask for less than its workflow has, not for more.
 	Priority string
-	Epochs   string // of the collections the request was made from, so that no cached answer outlives them
+	// Model is asked in place of the one that the body or its prompt names, and Allowance bounds what calls may cost together,
+	// where they are not empty: replays do so.
+	Model     string
+	Allowance *Allowance
+	Epochs    string // of the collections the request was made from, so that no cached answer outlives them
 }
 
 // Do takes one call from the first look at its body to the last byte of its answer. The caller, and the trace it is

@@ -21,6 +21,11 @@ func (q *asked) upstreamBody(body []byte, d *deployment, bound int64) []byte {
 	if bound > 0 && q.shape.generates {
 		edits = q.boundOutput(edits, d, bound)
 	}
+	return splice(body, edits)
+}
+
+// splice makes the edits in a body; without any it is the same.
+func splice(body []byte, edits []edit) []byte {
 	if len(edits) == 0 {
 		return body
 	}

@@ -20,6 +20,7 @@ import (
 	"airfield/internal/ingest"
 	"airfield/internal/notify"
 	"airfield/internal/observe"
+	"airfield/internal/prompt"
 )
 
 // Door serves /api.
@@ -33,6 +34,8 @@ type Door struct {
 	Notify         *notify.Notifier
 	Budgets        *cost.Budgets
 	Prices         Prices
+	Prompts        *prompt.Registry
+	Replays        *prompt.Replayer
 	System         System
 	MaxUpload      int64
 	Version        string
@@ -80,6 +83,7 @@ var (
 	proofs     = []caller.Role{caller.Operator, caller.Auditor, caller.Workflow}
 	operators  = []caller.Role{caller.Operator}
 	auditors   = []caller.Role{caller.Auditor}
+	texts      = []caller.Role{caller.Operator, caller.Auditor} // what prompts say
 	adminsOnly = []caller.Role{}
 )
 
