@@ -130,7 +130,7 @@ func (p *Prompt) encode() (text []byte, hash string, err error) {
 	return text, hex.EncodeToString(sum[:]), nil
 }
 
-// normalJSON sorts keys and takes spaces away; numbers stay as they are written.
+// normalJSON sorts keys, takes spaces away and writes fractions in their one spelling: 0.2, not 0.20. Whole numbers stay as they are.
 func normalJSON(raw json.RawMessage) (json.RawMessage, error) {
 	v, err := decode(raw)
 	if err != nil {
@@ -139,8 +139,27 @@ func normalJSON(raw json.RawMessage) (json.RawMessage, error) {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
-	err = enc.Encode(v)
+	err = enc.Encode(spelled(v))
 	return bytes.TrimSpace(b.Bytes()), err
+}
+
+// spelled writes the fractions in a value in their one spelling.
+func spelled(v any) any {
+	switch v := v.(type) {
+	case json.Number:
+		if f, err := v.Float64(); err == nil && strings.ContainsAny(string(v), ".eE") {
+			return f
+		}
+	case []any:
+		for i := range v {
+			v[i] = spelled(v[i])
+		}
+	case map[string]any:
+		for k := range v {
+			v[k] = spelled(v[k])
+		}
+	}
+	return v
 }
 
 // decode reads one JSON value; its numbers are json.Number.

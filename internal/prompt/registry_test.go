@@ -281,7 +281,7 @@ func TestWhatIsKeptIsReadBackAsItWas(t *testing.T) {
 	fresh := registry(t, d)
 	got, err := fresh.Render(Ref{Name: "all"}, json.RawMessage(`{"a":["x","{{y}}"]}`), "")
 	want := Rendered{Name: "all", Version: 1, Model: "chat", Locked: true, Messages: []PromptMessage{{"system", "<x><{{y}}>"}},
-		Parameters: map[string]json.RawMessage{"temperature": json.RawMessage("0.20"), "seed": json.RawMessage("12345678901234567890")}}
+		Parameters: map[string]json.RawMessage{"temperature": json.RawMessage("0.2"), "seed": json.RawMessage("12345678901234567890")}}
 	if diff := cmp.Diff(want, got); diff != "" || err != nil {
 		t.Errorf("%v\n%s", err, diff)
 	}
