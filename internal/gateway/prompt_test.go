@@ -230,7 +230,7 @@ func TestAnAllowanceIsNotExceeded(t *testing.T) {
 		m.MaxOutput = 1000
 		c.Models["chat"] = m
 	})
-	const all = 50_000 // nano-dollars: the most that a call can cost is near 20,000, and this one costs less than 200
+	const all = 50_000 // nano-dollars: room for many calls as they are, and for few as they could be at the most
 	a := gateway.NewAllowance(money.Nanos(all))
 	ctx := caller.With(context.Background(), &caller.Caller{KeyID: "key_1", Environment: "dev"})
 	var spent money.Nanos
