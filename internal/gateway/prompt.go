@@ -55,7 +55,11 @@ func (c *call) render(h http.Header) error {
 	if !ok {
 		return nil // what is wrong with it is for decode to say
 	}
-	ref, err := f.ref()
+	var ref *PromptRef
+	var err error
+	if c.g.prompts != nil {
+		ref, err = f.ref()
+	}
 	speaks := c.req.Surface == llm.ChatCompletions || c.req.Surface == llm.Responses || c.req.Surface == llm.Messages || c.req.Surface == llm.CountTokens
 	switch {
 	case !speaks && strings.HasPrefix(f.model, PromptPrefix):

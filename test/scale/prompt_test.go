@@ -21,7 +21,9 @@ type rendered struct{ n, system, user int }
 
 // parts reads a request that was made from a prompt.
 func parts(body []byte) (r rendered, err error) {
-	var q struct{ Messages []struct{ Role, Content string } }
+	var q struct {
+		Messages []struct{ Role, Content string }
+	}
 	if err = json.Unmarshal(body, &q); err == nil && len(q.Messages) != 3 {
 		err = fmt.Errorf("%d messages", len(q.Messages))
 	}
