@@ -127,7 +127,8 @@ func (s searcher) Search(ctx context.Context, q response.Query) ([]response.Sour
 type keepsResponses struct{ config atomic.Pointer[config.Config] }
 
 func (k *keepsResponses) keeps(workflow string) bool {
-	return k.config.Load().Workflows[workflow].Keeps()
+	w := k.config.Load().Workflows[workflow]
+	return w.Keeps(w.Bodies != "none")
 }
 
 // redactor is redact's rules, as those need them who keep bodies.

@@ -30,6 +30,7 @@ import (
 	"airfield/internal/notify"
 	"airfield/internal/observe"
 	"airfield/internal/observe/body"
+	"airfield/internal/prompt"
 	"airfield/internal/redis"
 	"airfield/internal/response"
 	"airfield/internal/retrieve"
@@ -49,6 +50,7 @@ type parts struct {
 	metrics  *telemetry.Metrics
 	prices   *cost.Prices
 	imports  *cost.Imports
+	prompts  *prompt.Registry
 	pricer   *pricer
 	ledger   *cost.Ledger
 	budgets  *cost.Budgets
@@ -125,6 +127,10 @@ func build(ctx context.Context, c *config.Config, log *slog.Logger) (p *parts, e
 	if err = p.imports.Load(ctx); err != nil {
 		return p, err
 	}
+	p.prompts = prompt.New(p.db, p.audit, log)
+	if err = p.prompts.Load(ctx); err != nil {
+		return p, err
+	}
 	p.pricer = newPricer(p.prices, c.Gateway)
 	p.ledger = cost.NewLedger(p.db)
 	lease := cost.LeaseID(p.journal.ID(), time.Now().UnixMicro())
@@ -154,7 +160,7 @@ func build(ctx context.Context, c *config.Config, log *slog.Logger) (p *parts, e
 		return p, err
 	}
 	if p.gateway, err = gateway.New(c.Gateway, gateway.Parts{
-		Kinds: providers, Prices: p.prices, Recorder: p.recorder, Budgets: budgets{p.budgets}, Limiter: limiter, Cache: answers, Extractor: extractor{p}, Bodies: p.bodies, Alert: p.tell, Log: log,
+		Kinds: providers, Prices: p.prices, Recorder: p.recorder, Budgets: budgets{p.budgets}, Limiter: limiter, Cache: answers, Extractor: extractor{p}, Bodies: p.bodies, Prompts: prompts{p.prompts}, Alert: p.tell, Log: log,
 	}); err != nil {
 		return p, err
 	}

@@ -19,6 +19,8 @@ import (
 func callsCommand(env *environment) *cobra.Command {
 	var f struct {
 		workflow, model, outcome string
+		prompt                   string
+		version                  int
 		since                    time.Duration
 		limit                    int
 		follow                   bool
@@ -35,10 +37,13 @@ func callsCommand(env *environment) *cobra.Command {
 				return err
 			}
 			q := url.Values{"limit": {strconv.Itoa(f.limit)}}
-			for name, value := range map[string]string{"workflow": f.workflow, "model": f.model, "outcome": f.outcome} {
+			for name, value := range map[string]string{"workflow": f.workflow, "model": f.model, "outcome": f.outcome, "prompt": f.prompt} {
 				if value != "" {
 					q.Set(name, value)
 				}
+			}
+			if f.version > 0 {
+				q.Set("prompt_version", strconv.Itoa(f.version))
 			}
 			if f.since > 0 {
 				q.Set("since", time.Now().Add(-f.since).UTC().Format(time.RFC3339Nano))
@@ -52,7 +57,7 @@ func callsCommand(env *environment) *cobra.Command {
 			}
 			return env.show(page.Calls, func() {
 				empty := "no calls yet"
-				if f.workflow+f.model+f.outcome != "" || f.since > 0 {
+				if f.workflow+f.model+f.outcome+f.prompt != "" || f.version > 0 || f.since > 0 {
 					empty = "no call matches"
 				}
 				env.callTable(page.Calls, empty)
@@ -63,6 +68,8 @@ func callsCommand(env *environment) *cobra.Command {
 	flags.StringVar(&f.workflow, "workflow", "", "only of this workflow")
 	flags.StringVar(&f.model, "model", "", "only for this model")
 	flags.StringVar(&f.outcome, "outcome", "", "only ok, error, broken, cancelled or cut")
+	flags.StringVar(&f.prompt, "prompt", "", "only of this prompt")
+	flags.IntVar(&f.version, "prompt-version", 0, "only of this version of a prompt")
 	flags.DurationVar(&f.since, "since", 0, "only what is not older, such as 1h")
 	flags.IntVar(&f.limit, "limit", 20, "at most this many")
 	flags.BoolVarP(&f.follow, "follow", "f", false, "go on as calls end, until interrupted")
@@ -181,6 +188,9 @@ func (e *environment) callDetail(c admin.Call) {
 	}
 	line("surface", "%s", c.Surface)
 	line("model", "%s", c.Model)
+	if c.Prompt != "" {
+		line("prompt", "%s@%d", c.Prompt, c.PromptVersion)
+	}
 	line("served by", "%s", c.Deployment)
 	line("rung", "%s", c.Degraded)
 	line("cache", "%s", c.Cache)

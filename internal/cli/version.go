@@ -35,7 +35,7 @@ func versionCommand(env *environment) *cobra.Command {
 var commands = []func(*environment) *cobra.Command{
 	initCommand, serveCommand, checkCommand, configCommand, demoCommand,
 	ingestCommand, searchCommand, askCommand, dlqCommand,
-	callsCommand, traceCommand, costsCommand, budgetsCommand, batchesCommand, pricesCommand, routeCommand, notifyCommand,
+	callsCommand, traceCommand, costsCommand, budgetsCommand, batchesCommand, pricesCommand, promptsCommand, routeCommand, notifyCommand,
 	keysCommand, auditCommand, backupCommand, restoreCommand, journalCommand,
 	versionCommand, extractChildCommand,
 }

@@ -138,8 +138,11 @@ CREATE TABLE calls (
     trace_id TEXT NOT NULL,
     detail TEXT NOT NULL,
     recorded_at BIGINT NOT NULL,
+    prompt TEXT NOT NULL DEFAULT '',
+    prompt_version BIGINT NOT NULL DEFAULT 0,
     PRIMARY KEY (id)
 );
+CREATE INDEX calls_prompt ON calls (prompt, id) WHERE prompt <> '';
 CREATE INDEX calls_recorded ON calls (recorded_at);
 CREATE INDEX calls_trace ON calls (trace_id);
 
@@ -331,6 +334,54 @@ CREATE TABLE responses (
     PRIMARY KEY (id)
 );
 CREATE INDEX responses_used ON responses (used_at);
+CREATE TABLE prompt_labels (
+    name TEXT NOT NULL,
+    label TEXT NOT NULL,
+    version BIGINT NOT NULL,
+    other BIGINT NOT NULL,
+    percent BIGINT NOT NULL,
+    moved_at BIGINT NOT NULL,
+    PRIMARY KEY (name, label)
+);
+
+CREATE TABLE prompt_moves (
+    name TEXT NOT NULL,
+    move BIGINT NOT NULL,
+    label TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    from_version BIGINT NOT NULL,
+    from_other BIGINT NOT NULL,
+    from_percent BIGINT NOT NULL,
+    to_version BIGINT NOT NULL,
+    to_other BIGINT NOT NULL,
+    to_percent BIGINT NOT NULL,
+    reason TEXT NOT NULL,
+    actor TEXT NOT NULL,
+    actor_id TEXT NOT NULL,
+    moved_at BIGINT NOT NULL,
+    PRIMARY KEY (name, move)
+);
+
+CREATE TABLE prompt_versions (
+    name TEXT NOT NULL,
+    version BIGINT NOT NULL,
+    content TEXT NOT NULL,
+    hash TEXT NOT NULL,
+    author TEXT NOT NULL,
+    author_id TEXT NOT NULL,
+    note TEXT NOT NULL,
+    created_at BIGINT NOT NULL,
+    PRIMARY KEY (name, version),
+    UNIQUE (name, hash)
+);
+
+CREATE TABLE prompts (
+    name TEXT NOT NULL,
+    latest BIGINT NOT NULL,
+    moves BIGINT NOT NULL,
+    created_at BIGINT NOT NULL,
+    PRIMARY KEY (name)
+);
 
 CREATE TABLE run_steps (
     run_id TEXT NOT NULL,

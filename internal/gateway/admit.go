@@ -238,7 +238,7 @@ func decision(f *fault.Fault) string {
 
 // reserve holds the most that the call can cost, where it falls under budgets.
 func (c *call) reserve() error {
-	if !c.standing.Any {
+	if !c.standing.Any && c.req.Allowance == nil {
 		return nil
 	}
 	var most Amount
@@ -249,6 +249,28 @@ func (c *call) reserve() error {
 		}
 		most = c.boundAt(first).most
 	}
+	if a := c.req.Allowance; a != nil {
+		if err := a.take(most.USD); err != nil {
+			return err
+		}
+		own := &allowed{of: a, held: most.USD}
+		c.money, c.held = own, most
+		if !c.standing.Any {
+			return nil
+		}
+		hold, err := c.hold(most)
+		own.below = hold
+		return err
+	}
+	hold, err := c.hold(most)
+	if err == nil {
+		c.money, c.held = hold, most
+	}
+	return err
+}
+
+// hold takes the most that the call can cost from the budgets that it falls under.
+func (c *call) hold(most Amount) (Hold, error) {
 	wait, cancel := c.queueing(time.Second) // also where no call queues: to hold money may take a look at the database
 	defer cancel()
 	begin := time.Now()
@@ -257,11 +279,10 @@ func (c *call) reserve() error {
 		c.row.Waited += waited
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
-	c.money, c.held = hold, most
 	hold.Mark(&c.row)
-	return nil
+	return hold, nil
 }
 
 func (c *call) firstFit() *deployment {

@@ -68,6 +68,7 @@ type call struct {
 	lost         llm.Usage    // by attempts that brought nothing
 	lostCost     money.Nanos
 	lostUnpriced bool
+	byPrompt     string // the prompt that brings the model; empty where the request names it
 	said         *said  // the request as it is told to those who speak another API
 	key          string // in the cache
 	meaning      *meaning
@@ -92,8 +93,11 @@ const (
 // run is one call's way, step by step.
 func (c *call) run(w http.ResponseWriter) error {
 	c.name(w.Header())
-	var err error
-	if err = c.measure(); err != nil {
+	err := c.measure()
+	if err != nil {
+		return c.refuse(err)
+	}
+	if err = c.render(w.Header()); err != nil {
 		return c.refuse(err)
 	}
 	if c.asked, err = c.req.read(); err != nil {
@@ -145,6 +149,9 @@ func (c *call) stand() {
 		c.standing = c.g.budgets.Standing(&c.spender, c.row.Start)
 		c.strict = c.standing.HardUSD
 		c.bounded = c.strict || c.standing.HardTokens
+	}
+	if c.req.Allowance != nil {
+		c.strict, c.bounded = true, true
 	}
 	c.deadline = c.row.Start.Add(c.table.routing.Deadline)
 	if c.req.Timeout > 0 && c.req.Timeout < c.table.routing.Deadline {

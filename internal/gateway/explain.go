@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"maps"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -67,6 +68,10 @@ func (g *Gateway) Explain(ctx context.Context, workflow string, req *Request) (R
 	}
 	c := g.begin(caller.With(ctx, who), req)
 	refused := c.measure()
+	if err := c.render(http.Header{}); err != nil {
+		return RouteExplanation{}, err
+	}
+	req = c.req
 	var err error
 	if c.asked, err = decode(req.Surface, req.Body); err != nil {
 		return RouteExplanation{}, err

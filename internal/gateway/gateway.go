@@ -42,6 +42,7 @@ type Gateway struct {
 	cache     cache.Cache
 	extractor Extractor
 	bodies    Bodies
+	prompts   Prompts
 	alert     func(Alert)
 	log       *slog.Logger
 	queue     *queue.Queue
@@ -51,7 +52,7 @@ type Gateway struct {
 }
 
 // Parts is what a gateway is made of. Kinds, Prices, Recorder and Log must be there; without the others there are no
-// budgets, limits, cache, extractive answers, kept bodies and alerts.
+// budgets, limits, cache, extractive answers, kept bodies, prompts and alerts.
 type Parts struct {
 	Kinds     map[string]Kind // the providers that may be named in the configuration
 	Prices    Prices
@@ -61,6 +62,7 @@ type Parts struct {
 	Cache     cache.Cache
 	Extractor Extractor
 	Bodies    Bodies
+	Prompts   Prompts
 	Alert     func(Alert) // must not block
 	Log       *slog.Logger
 }
@@ -68,7 +70,7 @@ type Parts struct {
 // New returns a gateway for the configuration.
 func New(c Config, p Parts) (*Gateway, error) {
 	g := &Gateway{
-		kinds: p.Kinds, prices: p.Prices, records: p.Recorder, budgets: p.Budgets, limiter: p.Limiter, cache: p.Cache, extractor: p.Extractor, bodies: p.Bodies, alert: p.Alert,
+		kinds: p.Kinds, prices: p.Prices, records: p.Recorder, budgets: p.Budgets, limiter: p.Limiter, cache: p.Cache, extractor: p.Extractor, bodies: p.Bodies, prompts: p.Prompts, alert: p.Alert,
 		log: p.Log.With("part", "gateway"), queue: queue.New(c.complete().Routing.Queue.Length), flights: flights{now: map[string]*flight{}},
 	}
 	if g.alert == nil {
@@ -102,7 +104,11 @@ type Request struct {
 	// Service is a service tier that is asked for where the request names none and the deployment has a price for it. What
 	// refuses it is asked again at the usual one.
 	Service string
-	Epochs  string // of the collections the request was made from, so that no cached answer outlives them
+	// Model is asked in place of the one that the body or its prompt names, and Allowance bounds what calls may cost together,
+	// where they are not empty: replays do so.
+	Model     string
+	Allowance *Allowance
+	Epochs    string // of the collections the request was made from, so that no cached answer outlives them
 }
 
 // Do takes one call from the first look at its body to the last byte of its answer. The caller, and the trace it is

@@ -16,9 +16,6 @@ const (
 	redactOff  = "off"
 )
 
-// PromptPrefix begins the name of a model that stands for a prompt: prompt/NAME@LABEL.
-const PromptPrefix = "prompt/"
-
 func (w WorkflowConfig) checkGuards(where string, refuse func(string, ...any)) {
 	if !slices.Contains([]string{"", redactLog, redactSend, redactOff}, w.Redact) {
 		refuse("%s.redact: %q is not log, send or off", where, w.Redact)
@@ -93,13 +90,19 @@ func (c *call) allowed() map[*model]bool {
 // prompt that is on it brings its own model.
 func (c *call) mayUse(m *model) bool {
 	allowed := c.allowed()
-	return allowed == nil || allowed[m] || m.name == c.asked.model && strings.HasPrefix(c.row.Model, PromptPrefix)
+	return allowed == nil || allowed[m] || m.name == c.asked.model && c.promptNamed()
+}
+
+// promptNamed reports whether the model is that of a prompt which is on the workflow's list.
+func (c *call) promptNamed() bool {
+	name, _, _ := strings.Cut(c.byPrompt, "@")
+	return c.byPrompt != "" && (c.policy.names(c.byPrompt) || c.policy.names(name))
 }
 
 // permit refuses a model that is not on the workflow's list.
 func (c *call) permit() error {
 	allowed := c.allowed()
-	if allowed == nil || allowed[c.table.models[c.asked.model]] || c.policy.names(c.asked.model) {
+	if allowed == nil || allowed[c.table.models[c.asked.model]] || c.policy.names(c.asked.model) || c.promptNamed() {
 		return nil
 	}
 	name := clip(c.asked.model, maxModelName)

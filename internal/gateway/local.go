@@ -153,6 +153,18 @@ func (g *Gateway) made(ctx context.Context, req *Request) (llm.Call, *memory, er
 	return c.row, w, err
 }
 
+// Repeated is what a call came to that was made in the process.
+type Repeated struct {
+	Row    llm.Call
+	Answer []byte // as the surface gives it; nil where there is none
+}
+
+// Again makes a call whose answer stays in the process, the way every call goes. With an error the row is there, too.
+func (g *Gateway) Again(ctx context.Context, req Request) (Repeated, error) {
+	row, answer, err := g.local(ctx, &req)
+	return Repeated{Row: row, Answer: answer}, err
+}
+
 // memory is the writer of an answer that stays in the process.
 type memory struct {
 	header http.Header

@@ -32,7 +32,7 @@ func TestAResponseIsBoundedLikeAnyOtherCall(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := string(q.upstreamBody([]byte(body), d, 100)); got != want {
+		if got := string(q.upstreamBody([]byte(body), d, 100, "")); got != want {
 			t.Errorf("%s became %s", body, got)
 		}
 	}

@@ -87,7 +87,7 @@ func (c *call) statement() []byte {
 	}
 	b = append(b, `,"usage":`...)
 	b = c.usage(b)
-	for _, mark := range [...]struct{ name, value string }{{"cache", c.row.Cache}, {"degraded", c.row.Degraded}} {
+	for _, mark := range [...]struct{ name, value string }{{"cache", c.row.Cache}, {"degraded", c.row.Degraded}, {"prompt_version", c.promptVersion()}} {
 		if mark.value != "" {
 			b = append(append(append(b, `,"`...), mark.name...), `":"`...)
 			b = append(append(b, mark.value...), '"')

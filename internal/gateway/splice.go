@@ -31,6 +31,11 @@ func (q *asked) upstreamBody(body []byte, d *deployment, bound int64, service st
 	if service != "" {
 		edits = append(edits, q.add(`"service_tier":`+quote(service)))
 	}
+	return splice(body, edits)
+}
+
+// splice makes the edits in a body; without any it is the same.
+func splice(body []byte, edits []edit) []byte {
 	if len(edits) == 0 {
 		return body
 	}

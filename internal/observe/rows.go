@@ -10,13 +10,13 @@ import (
 )
 
 // callColumns are in the order of callArgs and scanCall.
-var callColumns = []string{"id", "started_at", "duration_us", "workflow", "model", "outcome", "nanos_usd", "priced", "trace_id", "detail", "recorded_at"}
+var callColumns = []string{"id", "started_at", "duration_us", "workflow", "model", "outcome", "nanos_usd", "priced", "trace_id", "detail", "recorded_at", "prompt", "prompt_version"}
 
 // callArgs appends a call's values; scratch is reused from call to call.
 func callArgs(c *llm.Call, recorded int64, scratch *[]byte, args []any) []any {
 	*scratch = appendDetail((*scratch)[:0], c)
 	return append(args, c.ID, db.Micros(c.Start), c.Duration.Microseconds(), c.Workflow, c.Model, string(c.Outcome), int64(c.Cost), flag(c.Priced), c.TraceID,
-		string(*scratch), recorded)
+		string(*scratch), recorded, c.Prompt, c.Version)
 }
 
 func scanCall(row interface{ Scan(...any) error }) (c llm.Call, recorded int64, err error) {

@@ -25,6 +25,8 @@ type Filter struct {
 	Model    string
 	Outcome  llm.Outcome
 	TraceID  string
+	Prompt   string
+	Version  int       // of the prompt
 	Since    time.Time // that began then or later
 	Until    time.Time // that began before
 	Before   string    // continue a list: the id of the last call of the page before
@@ -40,6 +42,8 @@ func (s *Store) Calls(ctx context.Context, f Filter) ([]llm.Call, error) {
 	q.add(f.Model != "", "model = ?", f.Model)
 	q.add(f.Outcome != "", "outcome = ?", string(f.Outcome))
 	q.add(f.TraceID != "", "trace_id = ?", f.TraceID)
+	q.add(f.Prompt != "", "prompt = ? AND prompt <> ''", f.Prompt) // the index is of those that have one
+	q.add(f.Version != 0, "prompt_version = ?", f.Version)
 	// The id begins with the time: its key is walked, and the rows it finds are then held to the exact time.
 	q.add(!f.Since.IsZero(), "id >= ?", idAt(f.Since.Add(-slack)))
 	q.add(!f.Since.IsZero(), "started_at >= ?", db.Micros(f.Since))

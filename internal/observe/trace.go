@@ -93,6 +93,9 @@ func (s *Store) spanNodes(ctx context.Context, traceID string) ([]*Node, error) 
 
 func callNode(c *llm.Call) *Node {
 	n := &Node{Kind: "call", ID: c.ID, ParentID: c.ParentSpanID, Name: string(c.Surface) + " " + c.Model, Start: c.Start, Duration: c.Duration, Error: c.Error, Call: c, spanID: c.SpanID}
+	if c.Prompt != "" {
+		n.Attributes = map[string]string{"prompt": fmt.Sprintf("%s@%d", c.Prompt, c.Version)}
+	}
 	for _, a := range c.Attempts {
 		n.Children = append(n.Children, &Node{Kind: "attempt", Name: a.Deployment, Start: a.Start, Duration: a.Duration, Error: a.Error,
 			Attributes: map[string]string{"provider": a.Provider, "model": a.Model, "outcome": string(a.Outcome), "status": fmt.Sprint(a.Status)}})

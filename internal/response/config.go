@@ -35,7 +35,7 @@ func (c Config) Check() (warnings []string, err error) {
 
 // Keeping is what a workflow says of its responses.
 type Keeping struct {
-	Responses string `yaml:"responses" json:"responses" doc:"Whether its responses are kept, so that previous_response_id works: keep, the default, or none."`
+	Responses string `yaml:"responses" json:"responses" doc:"Whether its responses are kept, so that previous_response_id works: keep, the default, or none, the default where bodies is none."`
 }
 
 // Check refuses what is neither.
@@ -46,5 +46,7 @@ func (c Keeping) Check() error {
 	return nil
 }
 
-// Keeps reports whether responses are kept.
-func (c Keeping) Keeps() bool { return c.Responses != "none" }
+// Keeps reports whether responses are kept, of a workflow that keeps bodies or not.
+func (c Keeping) Keeps(bodies bool) bool {
+	return c.Responses == "keep" || c.Responses == "" && bodies
+}

@@ -71,7 +71,7 @@ func request(ts *testscript.TestScript, neg bool, args []string) {
 	text, err := io.ReadAll(res.Body)
 	ts.Check(err)
 	fmt.Fprintln(ts.Stdout(), res.Status)
-	for _, name := range []string{"Content-Type", "Allow", "Www-Authenticate", "X-Airfield-Call-Id", "X-Airfield-Cost-Usd", "X-Airfield-Cache", "X-Airfield-Degraded", "Traceparent"} {
+	for _, name := range []string{"Content-Type", "Allow", "Www-Authenticate", "X-Airfield-Call-Id", "X-Airfield-Cost-Usd", "X-Airfield-Cache", "X-Airfield-Degraded", "X-Airfield-Prompt-Version", "Traceparent"} {
 		if v := res.Header.Get(name); v != "" {
 			fmt.Fprintf(ts.Stdout(), "%s: %s\n", name, v)
 		}

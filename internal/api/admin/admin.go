@@ -22,6 +22,7 @@ import (
 	"airfield/internal/notify"
 	"airfield/internal/observe"
 	"airfield/internal/observe/body"
+	"airfield/internal/prompt"
 )
 
 // Door serves /api.
@@ -37,6 +38,8 @@ type Door struct {
 	Budgets        *cost.Budgets
 	Prices         Prices
 	Batches        *batch.Batches
+	Prompts        *prompt.Registry
+	Replays        *prompt.Replayer
 	System         System
 	MaxUpload      int64
 	Version        string
@@ -84,6 +87,7 @@ var (
 	proofs     = []caller.Role{caller.Operator, caller.Auditor, caller.Workflow}
 	operators  = []caller.Role{caller.Operator}
 	auditors   = []caller.Role{caller.Auditor}
+	texts      = []caller.Role{caller.Operator, caller.Auditor} // what prompts say
 	adminsOnly = []caller.Role{}
 )
 

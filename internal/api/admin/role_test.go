@@ -49,6 +49,14 @@ var opens = map[string]string{
 	"POST /api/notify/test":                                 "O",
 	"GET /api/route":                                        "OAV",
 	"GET /api/prices":                                       "OAV",
+	"GET /api/prompts":                                      "OAV",
+	"GET /api/prompts/{name}/history":                       "OAV",
+	"GET /api/prompts/{name}/versions/{version}":            "OA", // what it says
+	"POST /api/prompts/{name}/labels/{label}":               "O",
+	"POST /api/prompts/{name}/labels/{label}/rollback":      "O",
+	"POST /api/prompts/{name}/render":                       "OA",
+	"POST /api/prompts/{name}/replay":                       "", // shows what was asked and answered, and spends
+	"POST /api/prompts/{name}/versions":                     "O",
 	"GET /api/sources":                                      "OAV",
 	"GET /api/status":                                       "OAV",
 	"GET /api/traces/{id}":                                  "OAV",
@@ -73,13 +81,18 @@ var opens = map[string]string{
 
 // valid is what a route needs to be asked at all.
 var valid = map[string]struct{ query, body string }{
-	"GET /api/why":                           {query: "?document=doc_1"},
-	"POST /api/budgets/write-off":            {body: `{"lease":"l"}`},
-	"DELETE /api/prices":                     {query: "?provider=p&model=m"},
-	"POST /api/keys":                         {body: `{"name":"x","role":"viewer"}`},
-	"POST /api/route/explain":                {body: `{"request":{"model":"x"}}`},
-	"POST /api/versions":                     {body: `{"ids":["ver_1"]}`},
-	"POST /api/collections/{name}/documents": {query: "?name=a.txt", body: "text"},
+	"GET /api/why":                                     {query: "?document=doc_1"},
+	"POST /api/budgets/write-off":                      {body: `{"lease":"l"}`},
+	"DELETE /api/prices":                               {query: "?provider=p&model=m"},
+	"POST /api/keys":                                   {body: `{"name":"x","role":"viewer"}`},
+	"POST /api/route/explain":                          {body: `{"request":{"model":"x"}}`},
+	"POST /api/prompts/{name}/labels/{label}":          {body: `{"version":1}`},
+	"POST /api/prompts/{name}/labels/{label}/rollback": {body: `{}`},
+	"POST /api/prompts/{name}/render":                  {body: `{}`},
+	"POST /api/prompts/{name}/replay":                  {query: "?budget=1"},
+	"POST /api/prompts/{name}/versions":                {body: `{"prompt":{"messages":[{"role":"user","content":"x"}]}}`},
+	"POST /api/versions":                               {body: `{"ids":["ver_1"]}`},
+	"POST /api/collections/{name}/documents":           {query: "?name=a.txt", body: "text"},
 }
 
 func TestEachRouteOpensToTheRolesThatWereDecided(t *testing.T) {
@@ -123,7 +136,7 @@ func lets(t *testing.T, route string, role caller.Role) (in bool) {
 		return &caller.Caller{Role: role, Workflow: "w", Clearance: caller.Restricted}, nil
 	}}
 	method, path, _ := strings.Cut(route, " ")
-	path = strings.NewReplacer("{name}", "c", "{id}", "i", "{run}", "r", "{source}", "s").Replace(path)
+	path = strings.NewReplacer("{name}", "c", "{id}", "i", "{run}", "r", "{source}", "s", "{version}", "1", "{label}", "live").Replace(path)
 	r := httptest.NewRequest(method, path+valid[route].query, strings.NewReader(valid[route].body))
 	if strings.HasPrefix(valid[route].body, "{") {
 		r.Header.Set("Content-Type", "application/json")

@@ -69,6 +69,8 @@ type callsIn struct {
 	Model    string    `query:"model"`
 	Outcome  string    `query:"outcome" enum:"ok,error,broken,cancelled,cut"`
 	TraceID  string    `query:"trace"`
+	Prompt   string    `query:"prompt"`
+	Version  int       `query:"prompt_version" minimum:"0"`
 	Since    time.Time `query:"since"`
 	Until    time.Time `query:"until"`
 	Before   string    `query:"before" doc:"Id of the last call of the page before."`
@@ -79,6 +81,8 @@ type followIn struct {
 	Workflow string `query:"workflow"`
 	Model    string `query:"model"`
 	Outcome  string `query:"outcome"`
+	Prompt   string `query:"prompt"`
+	Version  int    `query:"prompt_version" minimum:"0"`
 	After    string `query:"after" doc:"The next of the answer before; nothing begins now."`
 }
 
@@ -108,7 +112,7 @@ func (d *Door) registerCalls(a huma.API) {
 		if in.Limit == 0 {
 			in.Limit = 50
 		}
-		calls, err := d.Calls.Calls(ctx, observe.Filter{Workflow: in.Workflow, Model: in.Model, Outcome: llm.Outcome(in.Outcome), TraceID: in.TraceID, Since: in.Since, Until: in.Until, Before: in.Before, Limit: in.Limit})
+		calls, err := d.Calls.Calls(ctx, observe.Filter{Workflow: in.Workflow, Model: in.Model, Outcome: llm.Outcome(in.Outcome), TraceID: in.TraceID, Prompt: in.Prompt, Version: in.Version, Since: in.Since, Until: in.Until, Before: in.Before, Limit: in.Limit})
 		if err == nil {
 			err = d.Bodies.Resolve(ctx, calls)
 		}
@@ -173,7 +177,8 @@ func (d *Door) follow(ctx context.Context, in *followIn) (CallPage, error) {
 	text, err := json.Marshal(place)
 	page := CallPage{Calls: []Call{}, Next: base64.RawURLEncoding.EncodeToString(text)}
 	for _, c := range calls {
-		if (in.Workflow == "" || c.Workflow == in.Workflow) && (in.Model == "" || c.Model == in.Model) && (in.Outcome == "" || string(c.Outcome) == in.Outcome) {
+		if (in.Workflow == "" || c.Workflow == in.Workflow) && (in.Model == "" || c.Model == in.Model) && (in.Outcome == "" || string(c.Outcome) == in.Outcome) &&
+			(in.Prompt == "" || c.Prompt == in.Prompt) && (in.Version == 0 || c.Version == in.Version) {
 			page.Calls = append(page.Calls, callOf(c))
 		}
 	}
@@ -211,6 +216,7 @@ func (d *Door) register(a huma.API) {
 	d.registerBudgets(a)
 	d.registerBatches(a)
 	d.registerPrices(a)
+	d.registerPrompts(a)
 	for _, s := range d.streams() {
 		s.describe(a)
 	}

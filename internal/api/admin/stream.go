@@ -55,6 +55,11 @@ func (d *Door) streams() []streamRoute {
 			[]*huma.Param{in("query", "since", "Calls that began then or later, RFC 3339. It must be there."), in("query", "until", "Calls that began before."), in("query", "workflow", "Only this workflow's."),
 				in("query", "model", "Only those that asked for this model."), in("query", "only_unpriced", "true: only calls whose price was not known."), in("query", "dry_run", "true: change nothing.")},
 			"", "application/x-ndjson", reflect.TypeFor[RepriceLine](), "200", d.reprice},
+		{route{http.MethodPost, "/api/prompts/{name}/replay", "replayPrompt", "Run past calls under another version, within a budget; a line for each call as it is done, the last one says done", adminsOnly},
+			[]*huma.Param{in("path", "name", "The prompt."), in("query", "to", "The version that is tried: a number, or a label; by default candidate."), in("query", "from", "Only calls that got this version: a number, or a label."),
+				in("query", "model", "In place of the model that is asked."), in("query", "last", "How many calls; by default 50."), in("query", "budget", "What it may cost at the most, in dollars."),
+				in("query", "concurrency", "How many calls run at once; by default 4.")},
+			"", "application/x-ndjson", reflect.TypeFor[ReplayLine](), "200", d.replayPrompt},
 	}
 }
 

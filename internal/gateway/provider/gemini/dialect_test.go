@@ -237,7 +237,7 @@ func FuzzReader(f *testing.F) {
 			case neutral.Finish, neutral.Failed:
 				over = true
 				u := e.Answer.Usage
-				if min(u.Input, u.CacheRead, u.Output, u.Reasoning, u.AudioInput, u.AudioOutput) < 0 || u.Total() > 5*mostTokens {
+				if min(u.Input, u.CacheRead, u.Output, u.Reasoning, u.AudioInput, u.AudioOutput) < 0 || u.Total() > 5*neutral.MostTokens {
 					t.Fatalf("%+v", u)
 				}
 			}
