@@ -234,7 +234,7 @@ func TestLinesOfADeadWorkerAreMadeByAnother(t *testing.T) {
 		h := newHouse(t, d)
 		b := h.create(h.input(4))
 		ctx := context.Background()
-		if _, err := h.Work(ctx, b.ID); err != nil { // validates
+		if _, err := h.Work(ctx, b.ID, 0); err != nil { // validates
 			t.Fatal(err)
 		}
 		dead, err := h.claim(ctx, b.ID, "lane_dead", 2)
@@ -254,7 +254,7 @@ func TestLinesOfADeadWorkerAreMadeByAnother(t *testing.T) {
 		if err := h.Sweep(ctx); err != nil {
 			t.Fatal(err)
 		}
-		if again, err := h.Work(ctx, b.ID); err != nil || again != 0 {
+		if again, err := h.Work(ctx, b.ID, 1); err != nil || again != 0 {
 			t.Fatal(again, err)
 		}
 		if err := h.record(ctx, b, "lane_dead", dead[0], good(Call{Body: []byte(`{"late":true}`)})); err != nil {

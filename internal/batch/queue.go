@@ -38,7 +38,7 @@ func (s *Batches) Register() {
 		if err := json.Unmarshal(job.Args, &args); err != nil {
 			return jobs.Cancel(fmt.Errorf("read the arguments of %s: %w", jobKind, err))
 		}
-		again, err := s.Work(ctx, args.Batch)
+		again, err := s.Work(ctx, args.Batch, args.Lane)
 		if err == nil && again > 0 {
 			return jobs.Snooze(again)
 		}
@@ -47,8 +47,8 @@ func (s *Batches) Register() {
 	s.Jobs.Every("batch.sweep", jobs.Period(sweepEvery), s.Sweep)
 }
 
-// Work does what can be done for a batch now, for a while. again is when it is worth another look; 0 where it is not.
-func (s *Batches) Work(ctx context.Context, batchID string) (again time.Duration, err error) {
+// Work does what can be done for a batch now, for a while; its lines are made in lanes from 1 on. again is when it is worth another look; 0 where it is not.
+func (s *Batches) Work(ctx context.Context, batchID string, lane int) (again time.Duration, err error) {
 	b, err := scan(s.DB.QueryRow(ctx, columns+" WHERE id = ?", batchID))
 	if db.IsNone(err) {
 		return 0, nil
@@ -60,7 +60,7 @@ func (s *Batches) Work(ctx context.Context, batchID string) (again time.Duration
 	case Validating:
 		return 0, s.validate(ctx, b)
 	case InProgress, Cancelling:
-		if b.Status == InProgress {
+		if b.Status == InProgress && lane > 0 {
 			if again, err = s.lane(ctx, b); err != nil || again > 0 {
 				return again, err
 			}

@@ -22,11 +22,11 @@ workflows: {team: {business_unit: product, clearance: internal}}
 
 // lineBatch is a batch as the model API shows it.
 type lineBatch struct {
-	ID     string `json:"id"`
-	Status string `json:"status"`
-	Output string `json:"output_file_id"`
-	Errors string `json:"error_file_id"`
-	Counts struct{ Total, Completed, Failed int64 }
+	ID     string                                   `json:"id"`
+	Status string                                   `json:"status"`
+	Output string                                   `json:"output_file_id"`
+	Errors string                                   `json:"error_file_id"`
+	Counts struct{ Total, Completed, Failed int64 } `json:"request_counts"`
 }
 
 // callsFile keeps a file for a batch and returns its id.
