@@ -65,6 +65,7 @@ CREATE TABLE batches (
 );
 CREATE INDEX batches_at_work ON batches (ended_at, status);
 CREATE INDEX batches_by_workflow ON batches (workflow, id);
+
 CREATE TABLE bodies (
     call_id TEXT NOT NULL,
     what BIGINT NOT NULL,
@@ -312,28 +313,6 @@ CREATE TABLE prices (
     PRIMARY KEY (provider, model, valid_from)
 );
 
-CREATE TABLE response_items (
-    item_id TEXT NOT NULL,
-    response_id TEXT NOT NULL,
-    PRIMARY KEY (item_id, response_id)
-);
-CREATE INDEX response_items_response ON response_items (response_id);
-
-CREATE TABLE responses (
-    id TEXT NOT NULL,
-    environment TEXT NOT NULL,
-    workflow TEXT NOT NULL,
-    key_id TEXT NOT NULL,
-    clearance BIGINT NOT NULL,
-    previous_id TEXT NOT NULL,
-    turn BIGINT NOT NULL,
-    created_at BIGINT NOT NULL,
-    used_at BIGINT NOT NULL,
-    input TEXT NOT NULL,
-    response TEXT NOT NULL,
-    PRIMARY KEY (id)
-);
-CREATE INDEX responses_used ON responses (used_at);
 CREATE TABLE prompt_labels (
     name TEXT NOT NULL,
     label TEXT NOT NULL,
@@ -382,6 +361,29 @@ CREATE TABLE prompts (
     created_at BIGINT NOT NULL,
     PRIMARY KEY (name)
 );
+
+CREATE TABLE response_items (
+    item_id TEXT NOT NULL,
+    response_id TEXT NOT NULL,
+    PRIMARY KEY (item_id, response_id)
+);
+CREATE INDEX response_items_response ON response_items (response_id);
+
+CREATE TABLE responses (
+    id TEXT NOT NULL,
+    environment TEXT NOT NULL,
+    workflow TEXT NOT NULL,
+    key_id TEXT NOT NULL,
+    clearance BIGINT NOT NULL,
+    previous_id TEXT NOT NULL,
+    turn BIGINT NOT NULL,
+    created_at BIGINT NOT NULL,
+    used_at BIGINT NOT NULL,
+    input TEXT NOT NULL,
+    response TEXT NOT NULL,
+    PRIMARY KEY (id)
+);
+CREATE INDEX responses_used ON responses (used_at);
 
 CREATE TABLE run_steps (
     run_id TEXT NOT NULL,
