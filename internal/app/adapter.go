@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"net/http"
 	"time"
 
 	"airfield/internal/access"
@@ -9,7 +10,10 @@ import (
 	"airfield/internal/config"
 	"airfield/internal/cost"
 	"airfield/internal/gateway"
+	"airfield/internal/gateway/provider/azure"
+	"airfield/internal/gateway/provider/bedrock"
 	"airfield/internal/gateway/provider/builtin"
+	"airfield/internal/gateway/provider/gemini"
 	"airfield/internal/gateway/provider/openai"
 	"airfield/internal/ingest"
 	"airfield/internal/llm"
@@ -19,7 +23,18 @@ import (
 // providers is the list of what the gateway can speak to.
 var providers = map[string]gateway.Kind{
 	"openai":        openai.New,
+	gateway.Azure:   azure.New,
+	gateway.Gemini:  gemini.New,
+	gateway.Bedrock: bedrock.New,
 	gateway.Builtin: builtin.New,
+}
+
+// listings say where the models of a kind are listed, and what they are asked for with, where that is not as at OpenAI.
+// An empty address is that of a kind without such a list.
+var listings = map[string]func(gateway.ProviderConfig) (address string, header http.Header){
+	gateway.Azure:   azure.Models,
+	gateway.Gemini:  gemini.Models,
+	gateway.Bedrock: func(gateway.ProviderConfig) (string, http.Header) { return "", nil },
 }
 
 // embedder gives a feature the gateway's embeddings, tagged with what they are for. Where Airfield itself is the caller,

@@ -128,29 +128,38 @@ func oneLine(text string) string {
 	return strings.Join(slices.Compact(lines), " ")
 }
 
-// reachProvider lists a provider's models, which every OpenAI-compatible endpoint offers and which costs nothing.
+// reachProvider lists a provider's models, which most offer and which costs nothing.
 func reachProvider(ctx context.Context, c gateway.ProviderConfig) (string, error) {
 	if c.APIKey.Empty() && c.APIKey.Ref() != "" {
 		return "", fault.New(fault.Invalid, "provider_key", "the key %s is not set or empty", c.APIKey.Ref())
 	}
+	address, header := strings.TrimRight(c.BaseURL, "/")+"/models", http.Header(nil)
+	if listing := listings[c.Kind]; listing != nil {
+		address, header = listing(c)
+	} else {
+		header, _ = c.Header()
+	}
+	if address == "" {
+		return "it lists no models: the first call asks it", nil
+	}
 	ctx, cancel := context.WithTimeout(ctx, reachTime)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.BaseURL+"/models", nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
 		return "", err
 	}
-	req.Header, _ = c.Header()
+	req.Header = header
 	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }} // a key follows no redirect
 	res, err := client.Do(req)
 	if err != nil {
-		return "", fault.New(fault.Unavailable, "provider_away", "%s does not answer: %w", c.BaseURL, err)
+		return "", fault.New(fault.Unavailable, "provider_away", "%s does not answer: %w", req.URL.Host, err)
 	}
 	res.Body.Close()
 	switch {
 	case res.StatusCode == http.StatusUnauthorized || res.StatusCode == http.StatusForbidden:
-		return "", fault.New(fault.Denied, "provider_key", "%s refuses the key %s (status %d)", c.BaseURL, c.APIKey.Ref(), res.StatusCode)
+		return "", fault.New(fault.Denied, "provider_key", "%s refuses the key %s (status %d)", req.URL.Host, c.APIKey.Ref(), res.StatusCode)
 	case res.StatusCode >= 500:
-		return "", fault.New(fault.Unavailable, "provider_failing", "%s answers with status %d", c.BaseURL, res.StatusCode)
+		return "", fault.New(fault.Unavailable, "provider_failing", "%s answers with status %d", req.URL.Host, res.StatusCode)
 	}
-	return fmt.Sprintf("%s answers with status %d", c.BaseURL, res.StatusCode), nil
+	return fmt.Sprintf("%s answers with status %d", req.URL.Host, res.StatusCode), nil
 }

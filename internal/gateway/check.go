@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"maps"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 
 	"airfield/internal/limit"
+	"airfield/internal/secret"
 )
 
 // Check refuses what cannot work and warns about what is unwise. Which kinds exist is for the gateway to say, which
@@ -32,7 +34,7 @@ func (c Config) checkProviders(refuse, warn func(string, ...any)) {
 		p := c.Providers[name]
 		where := "providers." + name
 		if p.Kind == "" {
-			refuse("%s.kind is missing: openai for every OpenAI-compatible endpoint, or builtin", where)
+			refuse("%s.kind is missing: openai for every OpenAI-compatible endpoint, azure, gemini, bedrock, or builtin", where)
 		}
 		if t := p.Timeouts; t.Connect < 0 || t.FirstByte < 0 || t.BetweenChunks < 0 || t.Total < 0 {
 			refuse("%s.timeouts must not be negative", where)
@@ -43,8 +45,11 @@ func (c Config) checkProviders(refuse, warn func(string, ...any)) {
 		if p.Kind == Builtin {
 			continue
 		}
+		p.checkAWS(where, refuse, warn)
+		p.checkAzure(where, refuse)
 		u, err := url.Parse(p.BaseURL)
 		switch {
+		case p.BaseURL == "" && (p.Kind == Bedrock || p.Kind == Gemini):
 		case err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https"):
 			refuse("%s.base_url %q is not an http or https address, such as https://api.openai.com/v1", where, p.BaseURL)
 		case u.User != nil || u.RawQuery != "" || u.Fragment != "":
@@ -62,6 +67,53 @@ func (c Config) checkProviders(refuse, warn func(string, ...any)) {
 		}
 	}
 }
+
+// checkAWS refuses a configuration of bedrock of which nobody could say who signs.
+func (p ProviderConfig) checkAWS(where string, refuse, warn func(string, ...any)) {
+	given := map[string]secret.Value{"access_key_id": p.AccessKeyID, "secret_access_key": p.SecretAccessKey, "session_token": p.SessionToken}
+	named := func(key string) bool { v := given[key]; return v.Ref() != "" || !v.Empty() }
+	any := named("access_key_id") || named("secret_access_key") || named("session_token")
+	switch {
+	case p.Kind != Bedrock:
+		if any || p.Region != "" {
+			refuse("%s: region and AWS keys are for the kind bedrock", where)
+		}
+		return
+	case any && (p.APIKey.Ref() != "" || !p.APIKey.Empty()):
+		refuse("%s has an api_key and AWS keys: leave one out", where)
+	case named("access_key_id") != named("secret_access_key") || named("session_token") && !named("access_key_id"):
+		refuse("%s: access_key_id and secret_access_key go together, with a session_token where they are temporary", where)
+	}
+	if p.Region != "" && !regionName.MatchString(p.Region) {
+		refuse("%s.region %q is not the name of an AWS region, such as eu-central-1", where, p.Region)
+	}
+	for _, key := range slices.Sorted(maps.Keys(given)) {
+		if v := given[key]; v.Ref() != "" && v.Empty() {
+			warn("%s.%s: %s is empty", where, key, v.Ref())
+		}
+	}
+}
+
+// checkAzure refuses an address that would be asked in the way of the other of Azure's two.
+func (p ProviderConfig) checkAzure(where string, refuse func(string, ...any)) {
+	v1 := strings.HasSuffix(strings.TrimRight(p.BaseURL, "/"), "/v1")
+	switch {
+	case p.Kind != Azure:
+		if p.APIVersion != "" {
+			refuse("%s: api_version is for the kind azure", where)
+		}
+	case p.APIVersion != "" && !versionName.MatchString(p.APIVersion):
+		refuse("%s.api_version %q is not a version of Azure's API, such as 2024-10-21", where, p.APIVersion)
+	case p.APIVersion == "" && p.BaseURL != "" && !v1:
+		refuse("%s: base_url ends with /openai/v1, or else api_version says which version of the API is asked", where)
+	case p.APIVersion != "" && v1 && p.APIVersion != "preview" && p.APIVersion != "latest":
+		refuse("%s: leave api_version out, or /v1 at the end of base_url", where)
+	}
+}
+
+var versionName = regexp.MustCompile(`^([0-9]{4}-[0-9]{2}-[0-9]{2}(-preview)?|preview|latest)$`)
+
+var regionName = regexp.MustCompile(`^[a-z]{2}(-[a-z]+)+-[0-9]{1,2}$`)
 
 func (c Config) checkModels(refuse, warn func(string, ...any)) {
 	for _, name := range slices.Sorted(maps.Keys(c.Models)) {

@@ -24,15 +24,20 @@ type Config struct {
 
 // ProviderConfig is one upstream.
 type ProviderConfig struct {
-	Kind            string                  `yaml:"kind" json:"kind" doc:"What it speaks: openai for every OpenAI-compatible endpoint, or builtin."`
-	BaseURL         string                  `yaml:"base_url" json:"base_url" doc:"Where it is, up to and including the version: https://api.openai.com/v1."`
+	Kind            string                  `yaml:"kind" json:"kind" doc:"What it speaks: openai for every OpenAI-compatible endpoint, azure, gemini (also for Vertex AI), bedrock, or builtin."`
+	BaseURL         string                  `yaml:"base_url" json:"base_url" doc:"Where it is, up to and including the version: https://api.openai.com/v1. May be left out for gemini, where it is the Gemini API, and for bedrock, whose region says it. For azure https://NAME.openai.azure.com/openai/v1."`
 	APIKey          secret.Value            `yaml:"api_key" json:"api_key" doc:"The key it asks for, as env:NAME or file:PATH; left out for endpoints without one."`
 	Headers         map[string]string       `yaml:"headers" json:"headers" doc:"Further headers sent with every request."`
 	SecretHeaders   map[string]secret.Value `yaml:"secret_headers" json:"secret_headers" doc:"Further headers whose values are secrets, as env:NAME or file:PATH: an endpoint's own way to ask for a key, such as api-key."`
-	PriceList       string                  `yaml:"price_list" json:"price_list" doc:"The provider whose prices apply; by default the one of this name."`
+	PriceList       string                  `yaml:"price_list" json:"price_list" doc:"The provider whose prices apply; by default the one of this name; for the kinds azure, bedrock and gemini it is openai, bedrock and google."`
 	OmitStreamUsage bool                    `yaml:"omit_stream_usage" json:"omit_stream_usage" doc:"Do not ask for usage on streams, for endpoints that refuse stream_options; tokens are then estimated."`
 	Surfaces        []string                `yaml:"surfaces" json:"surfaces" doc:"Which APIs an endpoint of kind openai serves itself: chat.completions, embeddings and whatever else; requests of another are told to it as chat completions. Default: chat.completions and embeddings, and for OpenAI's own prices all of OpenAI's."`
 	OutputCap       string                  `yaml:"output_cap" json:"output_cap" doc:"The field in which it takes a bound of the output, where Airfield must set one: max_tokens, or max_completion_tokens, which is the default for OpenAI's own prices."`
+	APIVersion      string                  `yaml:"api_version" json:"api_version" doc:"Of azure: the version of its API, such as 2024-10-21, where its deployments are asked by their own addresses. Leave it out for a base_url that ends with /openai/v1."`
+	Region          string                  `yaml:"region" json:"region" doc:"Of bedrock: the AWS region. Default: what AWS_REGION or the profile of this machine says."`
+	AccessKeyID     secret.Value            `yaml:"access_key_id" json:"access_key_id" doc:"Of bedrock: who signs the requests, as env:NAME or file:PATH, where it is neither api_key nor what AWS's own tools find on this machine (environment, profile, role)."`
+	SecretAccessKey secret.Value            `yaml:"secret_access_key" json:"secret_access_key" doc:"Of bedrock: the secret of access_key_id, as env:NAME or file:PATH."`
+	SessionToken    secret.Value            `yaml:"session_token" json:"session_token" doc:"Of bedrock: the token that goes with temporary keys, as env:NAME or file:PATH."`
 	Timeouts        Timeouts                `yaml:"timeouts" json:"timeouts" doc:"How long its parts of a call may take."`
 }
 
@@ -101,6 +106,17 @@ const (
 	BuiltinAnswer = "builtin-answer"
 )
 
+// The kinds that the configuration knows more of than their names.
+const (
+	Azure   = "azure"
+	Gemini  = "gemini"  // it has an address of its own
+	Bedrock = "bedrock" // its address follows from its region
+)
+
+// priceLists are those of kinds whose prices have one list under any name. Azure charges for its global deployments what
+// OpenAI does.
+var priceLists = map[string]string{Azure: "openai", Bedrock: Bedrock, Gemini: "google"}
+
 // Default has the builtin provider and its two models.
 func Default() Config { return Config{}.complete() }
 
@@ -119,7 +135,7 @@ func (c Config) complete() Config {
 	for name, p := range full.Providers {
 		p.Timeouts = p.Timeouts.complete()
 		if p.PriceList == "" {
-			p.PriceList = name
+			p.PriceList = cmp.Or(priceLists[p.Kind], name)
 		}
 		if p.OutputCap == "" {
 			p.OutputCap = maxTokens

@@ -3,87 +3,50 @@
 package openai
 
 import (
-	"bytes"
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"maps"
-	"net"
 	"net/http"
-	"net/url"
 	"slices"
-	"strings"
-	"time"
 
 	"airfield/internal/fault"
 	"airfield/internal/gateway"
 	"airfield/internal/gateway/neutral"
+	"airfield/internal/gateway/provider/wire"
 	"airfield/internal/llm"
 )
 
 // Provider is one endpoint.
 type Provider struct {
-	name      string
-	keys      []string                      // what must not be told to anybody else
-	requests  map[llm.Surface]*http.Request // what all of a surface have in common
-	header    http.Header                   // of every request
-	transport *http.Transport
+	name     string
+	wire     *wire.Client
+	requests map[llm.Surface]*http.Request // what all of a surface have in common
+	place    Place
 }
 
-// idleTimeout is shorter than the minute after which servers commonly close a connection on their side.
-const idleTimeout = 50 * time.Second
-
-// maxError bounds what is read of an error.
-const maxError = 64 << 10
+// Place says where a request of a model goes, below the base URL, by the path that it has at OpenAI.
+type Place func(model, path string) (below, query string)
 
 // New connects to nothing yet; it is a gateway.Kind.
 func New(name string, c gateway.ProviderConfig, _ *slog.Logger) (gateway.Provider, error) {
-	base, err := url.Parse(c.BaseURL)
+	return Open(name, c, nil)
+}
+
+// Open is New for endpoints that have OpenAI's surfaces in other places.
+func Open(name string, c gateway.ProviderConfig, place Place) (*Provider, error) {
+	header, secrets := c.Header()
+	client, err := wire.New(name, c, header, secrets)
 	if err != nil {
 		return nil, err
 	}
-	if base.Host == "" {
-		return nil, errors.New("base_url is missing")
-	}
-	if base.Path == "" {
-		base.Path = "/"
-	}
-	p := &Provider{name: name, header: http.Header{
-		"Content-Type": {"application/json"},
-		"User-Agent":   {"airfield"},
-		// An empty key is not sent. It tells the transport that a request which died with a connection the provider
-		// was just closing may be sent once more.
-		"Idempotency-Key": {},
-	}}
-	request := func(path string) *http.Request {
-		return &http.Request{Method: http.MethodPost, URL: base.JoinPath(path), Host: base.Host, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1}
-	}
-	p.requests = map[llm.Surface]*http.Request{}
+	p := &Provider{name: name, wire: client, requests: map[llm.Surface]*http.Request{}, place: place}
 	for _, surface := range served(c) {
 		path, ok := paths[surface]
 		if !ok {
 			return nil, fmt.Errorf("surfaces: %q is none of %v", surface, slices.Sorted(maps.Keys(paths)))
 		}
-		p.requests[surface] = request(path)
-	}
-	configured, secrets := c.Header()
-	maps.Copy(p.header, configured)
-	p.keys = secrets
-	dialer := &net.Dialer{Timeout: c.Timeouts.Connect}
-	p.transport = &http.Transport{
-		Proxy:                  http.ProxyFromEnvironment,
-		DialContext:            dialer.DialContext,
-		ForceAttemptHTTP2:      true,
-		TLSHandshakeTimeout:    c.Timeouts.Connect,
-		MaxIdleConns:           512,
-		MaxIdleConnsPerHost:    512,
-		IdleConnTimeout:        idleTimeout,
-		DisableCompression:     true, // bytes go through as they are
-		WriteBufferSize:        8 << 10,
-		ReadBufferSize:         8 << 10,
-		MaxResponseHeaderBytes: 64 << 10,
+		p.requests[surface] = client.Post(path)
 	}
 	return p, nil
 }
@@ -110,10 +73,7 @@ func (p *Provider) Takes(s llm.Surface) bool { return p.requests[s] != nil }
 func (p *Provider) Dialect() neutral.Dialect { return nil }
 
 // Close gives back idle connections.
-func (p *Provider) Close() error {
-	p.transport.CloseIdleConnections()
-	return nil
-}
+func (p *Provider) Close() error { return p.wire.Close() }
 
 // Send posts the attempt's body.
 func (p *Provider) Send(ctx context.Context, a *gateway.Attempt) (*gateway.Response, error) {
@@ -121,105 +81,15 @@ func (p *Provider) Send(ctx context.Context, a *gateway.Attempt) (*gateway.Respo
 	if common == nil {
 		return nil, fault.New(fault.Invalid, "surface_unsupported", "provider %s does not serve %s", p.name, a.Surface)
 	}
-	header := make(http.Header, len(p.header)+2)
-	for name, values := range p.header {
-		header[name] = values
+	if p.place != nil {
+		below, query := p.place(a.Model, paths[a.Surface])
+		common = p.wire.Post(below)
+		common.URL.RawQuery = query
 	}
-	if a.Traceparent != "" {
-		header["Traceparent"] = []string{a.Traceparent}
-	}
-	if a.Stream {
-		header["Accept"] = []string{"text/event-stream"}
-	}
-	r := common.WithContext(ctx) // a copy
-	r.Header, r.ContentLength = header, int64(len(a.Body))
-	r.GetBody = func() (io.ReadCloser, error) { return newBody(a.Body), nil }
-	r.Body = newBody(a.Body)
-	answer, err := p.transport.RoundTrip(r) // not a client: a redirect would carry the key and the text elsewhere
+	r, header, err := p.wire.Send(ctx, common, a, nil)
 	if err != nil {
-		return nil, p.failed(err)
+		return nil, err
 	}
-	return p.response(a, answer)
-}
-
-// newBody has the one form that the transport knows to be in memory: it is then written together with the header, in
-// one system call, and a connection that was closed shows before anything is sent.
-func newBody(b []byte) io.ReadCloser { return io.NopCloser(bytes.NewReader(b)) }
-
-func (p *Provider) response(a *gateway.Attempt, answer *http.Response) (*gateway.Response, error) {
-	refuse := func(format string, args ...any) (*gateway.Response, error) {
-		answer.Body.Close()
-		return nil, fault.New(fault.Upstream, "upstream_answer", "provider "+p.name+" "+format, args...)
-	}
-	if answer.StatusCode < 200 || (answer.StatusCode >= 300 && answer.StatusCode < 400) {
-		return refuse("answered with status %d, which is no answer: is its base_url right?", answer.StatusCode)
-	}
-	if enc := answer.Header.Get("Content-Encoding"); enc != "" && enc != "identity" {
-		return refuse("compressed its answer (%s) though it was not asked to", enc)
-	}
-	contentType := answer.Header.Get("Content-Type")
-	in := retryIn(answer.Header)
-	r := &gateway.Response{
-		Status: answer.StatusCode, ContentType: contentType, RetryAfter: retryAfter(answer.Header, in), RetryIn: in, Quota: quotaOf(answer.Header),
-		RequestID: answer.Header.Get("X-Request-Id"), Size: answer.ContentLength, Body: answer.Body,
-		Stream: strings.HasPrefix(contentType, "text/event-stream"), Meter: NewMeter(a.Surface),
-	}
-	if len(p.keys) == 0 {
-		return r, nil
-	}
-	r.Clean, r.RequestID = p.clean, string(p.clean([]byte(r.RequestID)))
-	if r.Status >= 400 {
-		r.Body = &redacted{answer.Body, p.clean}
-	}
+	r.Quota, r.RequestID, r.Meter = quotaOf(header), p.wire.RequestID(header, "X-Request-Id"), NewMeter(a.Surface)
 	return r, nil
-}
-
-// clean takes our keys out of a text: some endpoints quote the key they refuse.
-func (p *Provider) clean(text []byte) []byte {
-	for _, key := range p.keys {
-		text = bytes.ReplaceAll(text, []byte(key), []byte("[key]"))
-	}
-	return text
-}
-
-// failed says what kept a request from being answered, without the address, which may be nobody's business.
-func (p *Provider) failed(err error) error {
-	var timeout net.Error
-	var dns *net.DNSError
-	var op *net.OpError
-	switch {
-	case errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded):
-		return err
-	case errors.As(err, &dns):
-		return fault.New(fault.Unavailable, "upstream_unreachable", "the host of provider %s has no address: %w", p.name, err)
-	case errors.As(err, &op) && op.Op == "dial":
-		return fault.New(fault.Unavailable, "upstream_unreachable", "provider %s cannot be reached: %w", p.name, err)
-	case errors.As(err, &timeout) && timeout.Timeout():
-		return fault.New(fault.Timeout, "upstream_timeout", "provider %s did not answer in time: %w", p.name, err)
-	}
-	return fault.New(fault.Upstream, "upstream_broken", "provider %s broke the connection: %w", p.name, err)
-}
-
-// redacted reads an error's body as a whole and cleans it.
-type redacted struct {
-	body  io.ReadCloser
-	clean func([]byte) []byte // nil once it is done
-}
-
-func (r *redacted) Read(p []byte) (int, error) {
-	if r.clean != nil {
-		text, err := io.ReadAll(io.LimitReader(r.body, maxError))
-		if err != nil && len(text) == 0 {
-			return 0, err
-		}
-		r.body, r.clean = &closing{bytes.NewReader(r.clean(text)), r.body}, nil
-	}
-	return r.body.Read(p)
-}
-
-func (r *redacted) Close() error { return r.body.Close() }
-
-type closing struct {
-	io.Reader
-	io.Closer
 }

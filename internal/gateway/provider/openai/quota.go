@@ -3,10 +3,10 @@ package openai
 import (
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
 
 	"airfield/internal/gateway"
+	"airfield/internal/gateway/provider/wire"
 )
 
 // quotaOf reads what is left of the provider's own limits from x-ratelimit-{limit,remaining,reset}-{requests,tokens}, as
@@ -19,32 +19,16 @@ func quotaOf(h http.Header) (q gateway.Quota) {
 }
 
 func leftOf(h http.Header, limit, remaining, reset string) (left gateway.Left) {
-	n, ok := wholeNumber(first(h, remaining))
+	n, ok := wire.Whole(wire.First(h, remaining))
 	if !ok {
 		return left
 	}
-	again, ok := resetIn(first(h, reset))
+	again, ok := resetIn(wire.First(h, reset))
 	if !ok {
 		return left
 	}
-	most, _ := wholeNumber(first(h, limit))
+	most, _ := wire.Whole(wire.First(h, limit))
 	return gateway.Left{Known: true, Left: n, Limit: most, Reset: again}
-}
-
-// first is a header by its canonical name.
-func first(h http.Header, name string) string {
-	if values := h[name]; len(values) > 0 {
-		return strings.TrimSpace(values[0])
-	}
-	return ""
-}
-
-func wholeNumber(s string) (int64, bool) {
-	if s == "" { // as in most answers: a parser's error would cost more than the look
-		return 0, false
-	}
-	n, err := strconv.ParseInt(s, 10, 64)
-	return n, err == nil && n >= 0
 }
 
 // resetIn reads "1s", "6m0s", "20ms" and "7.66s", and plain seconds. Some send a moment as a number instead: a time of
@@ -59,25 +43,4 @@ func resetIn(s string) (time.Duration, bool) {
 		d = time.Duration(seconds * float64(time.Second))
 	}
 	return d, d >= 0 && d <= 24*time.Hour
-}
-
-// retryIn reads retry-after-ms, which OpenAI and Azure send beside Retry-After, or instead of it, and their clients honour.
-func retryIn(h http.Header) time.Duration {
-	text := first(h, "Retry-After-Ms")
-	if text == "" {
-		return 0
-	}
-	ms, err := strconv.ParseFloat(text, 64)
-	if err != nil || !(ms > 0 && ms <= 3_600_000) {
-		return 0
-	}
-	return time.Duration(ms * float64(time.Millisecond))
-}
-
-// retryAfter is the header of that name, or what retry-after-ms says in its whole seconds.
-func retryAfter(h http.Header, in time.Duration) string {
-	if said := h.Get("Retry-After"); said != "" || in == 0 {
-		return said
-	}
-	return strconv.FormatInt(int64((in+time.Second-1)/time.Second), 10)
 }
