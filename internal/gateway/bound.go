@@ -20,6 +20,10 @@ func (c *call) boundAt(d *deployment) *bound {
 		return b
 	}
 	*b = bound{d: d}
+	if c.asked.shape.free {
+		b.priced = true
+		return b
+	}
 	price, ok := d.priceAt(c.g.prices, c.row.Start)
 	b.priced = ok
 	if b.usage, b.reason = c.ceiling(d); b.reason == "" {

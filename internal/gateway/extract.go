@@ -1,19 +1,22 @@
 package gateway
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
+	"airfield/internal/gateway/neutral"
 	"airfield/internal/gateway/scan"
 	"airfield/internal/llm"
 )
 
 // extractable reports whether an extractive answer could stand for the one that was asked for: plain text, once.
 func (c *call) extractable() bool {
-	return c.g.extractor != nil && c.req.Surface == llm.ChatCompletions && c.asked.choices == 1 && !c.local &&
+	return c.g.extractor != nil && c.asked.shape.generates && c.asked.shape.neutral != nil && c.asked.choices == 1 && !c.local &&
 		c.asked.needs(c.req.Body)&^streaming == 0 && !mentions(c.req.Body, "json_object")
 }
 
@@ -47,63 +50,48 @@ func (c *call) extract(w http.ResponseWriter, collections []string) (bool, error
 	return true, c.giveExtract(w, found)
 }
 
-// giveExtract writes the answer in the shape of a chat completion, or of a stream of one.
+// giveExtract writes the answer, whole or as a stream, as the caller's surface does. What it quotes stands under airfield.
 func (c *call) giveExtract(w http.ResponseWriter, found Extract) error {
-	type message struct {
-		Role    string `json:"role,omitempty"`
-		Content string `json:"content,omitempty"`
+	said, err := json.Marshal(map[string]any{"degraded": RungExtractive, "citations": found.Citations})
+	if err != nil {
+		return err
 	}
-	type choice struct {
-		Index   int      `json:"index"`
-		Message *message `json:"message,omitempty"`
-		Delta   *message `json:"delta,omitempty"`
-		Finish  *string  `json:"finish_reason"`
+	surface := c.asked.shape.neutral
+	answer := &neutral.Answer{
+		ID: c.row.ID, Created: c.row.Start, Model: c.row.Model, Parts: []neutral.Part{{Kind: neutral.Text, Text: found.Text}}, Stop: neutral.EndTurn,
 	}
-	type statement struct {
-		Degraded  string `json:"degraded"`
-		Citations any    `json:"citations"`
-	}
-	type completion struct {
-		ID       string           `json:"id"`
-		Object   string           `json:"object"`
-		Created  int64            `json:"created"`
-		Model    string           `json:"model"`
-		Choices  []choice         `json:"choices"`
-		Usage    map[string]int64 `json:"usage,omitempty"`
-		Airfield *statement       `json:"airfield,omitempty"`
-	}
-	stop := "stop"
-	said := &statement{RungExtractive, found.Citations}
-	answer := completion{ID: c.row.ID, Object: "chat.completion", Created: c.row.Start.Unix(), Model: c.row.Model, Airfield: said}
 	h := w.Header()
 	c.marked(h)
 	if !c.asked.stream {
-		answer.Choices = []choice{{Message: &message{"assistant", found.Text}, Finish: &stop}}
-		answer.Usage = map[string]int64{"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
-		b, err := json.Marshal(answer)
+		answer.Usage.Source = llm.Counted // nothing was used
+		b, err := surface.WriteAnswer(nil, answer)
 		if err != nil {
 			return err
 		}
 		c.charged(h)
 		h["Content-Type"] = []string{"application/json"}
-		w.Write(b)
+		w.Write(inside(b, len(b), said))
 		return nil
 	}
 	h["Content-Type"], h["Cache-Control"] = []string{"text/event-stream"}, []string{"no-cache"}
-	answer.Object, answer.Airfield = "chat.completion.chunk", nil
 	var b []byte
-	for _, ch := range []choice{{Delta: &message{"assistant", found.Text}}, {Delta: &message{}, Finish: &stop}} {
-		if answer.Choices = []choice{ch}; ch.Finish != nil {
-			answer.Airfield = said
-		}
-		event, err := json.Marshal(answer)
-		if err != nil {
-			return err
-		}
-		b = append(append(append(b, "data: "...), event...), "\n\n"...)
-	}
-	w.Write(append(b, c.ending(nil, []byte("data: [DONE]\n\n"))...))
+	writer, last := surface.NewWriter(nil), 0
+	neutral.Events(answer, func(e *neutral.Event) {
+		last = len(b)
+		b = writer.Write(b, e)
+	})
+	// The first event of the end takes what we say; the last one is the end mark.
+	first := last + bytes.Index(b[last:], []byte("\n\n"))
+	b = inside(b, first, said)
+	end := bytes.LastIndex(b[:len(b)-2], []byte("\n\n")) + 2
+	w.Write(append(append([]byte(nil), b[:end]...), c.ending(nil, b[end:])...))
 	return nil
+}
+
+// inside puts our statement into the object that ends at a place.
+func inside(b []byte, end int, said []byte) []byte {
+	at := bytes.LastIndexByte(b[:end], '}')
+	return slices.Concat(b[:at], []byte(`,"airfield":`), said, b[at:])
 }
 
 // lastQuestion is the text of the last message of a user.

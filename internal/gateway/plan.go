@@ -91,6 +91,9 @@ func (c *call) rank(choose string, d *deployment) float64 {
 
 // expected is what the call will probably use.
 func (c *call) expected() llm.Usage {
+	if c.asked.shape.free {
+		return llm.Usage{Source: llm.Estimated}
+	}
 	if c.guess.Source == "" {
 		c.guess = llm.Usage{Input: c.asked.inputTokens(c.req.Body), Source: llm.Estimated}
 		if c.asked.shape.generates {

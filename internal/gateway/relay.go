@@ -40,6 +40,9 @@ func (c *call) name(h http.Header) {
 	values := [2]string{c.row.ID, c.traceparent}
 	h[headerCallID] = values[0:1:1]
 	h[headerTraceparent] = values[1:2:2]
+	if name := shapeOf(c.req.Surface).requestID; name != "" {
+		h[name] = values[0:1:1]
+	}
 }
 
 // marked sets the headers that say where an answer comes from, where that is not simply the model that was asked.

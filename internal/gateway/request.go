@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"errors"
+	"strings"
 	"unicode/utf8"
 
 	"airfield/internal/fault"
@@ -98,7 +99,16 @@ func decode(surface llm.Surface, body []byte) (asked, error) {
 		case "service_tier":
 			field = fieldService
 			q.service, _ = scan.Text(m.Value)
-		case "web_search_options", "audio", "prediction":
+		case "metadata":
+			if q.shape.hosted {
+				field = fieldUser
+				for about := scan.Object(m.Value); about.Next(); {
+					if string(about.Key) == "user_id" {
+						q.user, _ = scan.Text(about.Value)
+					}
+				}
+			}
+		case "web_search_options", "audio", "prediction", "mcp_servers", "container":
 			if scan.Kind(m.Value) != 'n' {
 				q.unbounded = key
 			}
@@ -136,6 +146,9 @@ func (q *asked) readShaped(key string, m *scan.Members) (field int, err error) {
 	for i, name := range q.shape.content {
 		if key == name && name != "" {
 			q.content[i] = at
+			if name == "tools" && q.shape.hosted && hostedTool(m.Value) {
+				q.unbounded = name
+			}
 			return fieldContent << i, nil
 		}
 	}
@@ -149,6 +162,26 @@ func (q *asked) readShaped(key string, m *scan.Members) (field int, err error) {
 		}
 	}
 	return 0, nil
+}
+
+// hostedTool reports whether a tool among them runs at the provider, as often as the model likes.
+func hostedTool(tools []byte) bool {
+	for list := scan.Array(tools); list.Next(); {
+		for o := scan.Object(list.Value); o.Next(); {
+			kind, _ := scan.Text(o.Value)
+			if string(o.Key) != "type" || kind == "custom" || kind == "" {
+				continue
+			}
+			own := false // run by the caller, though the provider knows them
+			for _, prefix := range []string{"bash_", "text_editor_", "computer_", "memory_"} {
+				own = own || strings.HasPrefix(kind, prefix)
+			}
+			if !own {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func (q *asked) readOptions(at span, value []byte) error {

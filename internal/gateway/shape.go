@@ -5,6 +5,8 @@ import (
 
 	"airfield/internal/fault"
 	"airfield/internal/gateway/neutral"
+	"airfield/internal/gateway/neutral/chat"
+	"airfield/internal/gateway/neutral/messages"
 	"airfield/internal/llm"
 )
 
@@ -14,11 +16,15 @@ type shape struct {
 	caps    [2]string // those that bound what comes out; the first is the usual one
 	choices bool      // the field n asks for several answers
 	options bool      // usage of a stream is asked for in stream_options
+	hosted  bool      // tools may run at the provider, at a price of their own
+	free    bool      // nothing is charged for it
 
 	// generates says that the answer is text whose length a model chooses: it may stream, has a bound, falls under
 	// cost tiers, and may be translated.
 	generates bool
 	neutral   neutral.Surface // how it is translated; nil where it cannot be
+
+	requestID string // the header in which its clients look for the id of an exchange; empty where that is none of ours
 
 	marks  []mark                         // what in a request needs an ability
 	remote []string                       // what in a request stands for something that its bytes do not hold
@@ -34,17 +40,17 @@ const (
 var shapes = map[llm.Surface]*shape{
 	llm.ChatCompletions: {
 		content: [3]string{"messages"}, caps: [2]string{maxTokens, maxCompletionTokens}, choices: true, options: true, generates: true,
-		marks: chatMarks, remote: []string{"image_url", "file", "file_id", "file_url"}, errs: ErrorBody, torn: tornData,
+		marks: chatMarks, remote: []string{"image_url", "file", "file_id", "file_url"}, errs: ErrorBody, torn: tornData, neutral: chat.Surface{},
 	},
 	llm.Responses: {
 		content: [3]string{"input", "instructions"}, caps: [2]string{"max_output_tokens"}, generates: true,
 		marks: responseMarks, remote: []string{"image_url", "input_file", "file_id", "file_url"}, errs: ErrorBody, torn: tornResponse,
 	},
 	llm.Messages: {
-		content: [3]string{"messages", "system", "tools"}, caps: [2]string{maxTokens}, generates: true,
-		marks: messageMarks, remote: []string{"image", "document"}, errs: MessageError, torn: tornEvent,
+		content: [3]string{"messages", "system", "tools"}, caps: [2]string{maxTokens}, generates: true, hosted: true, requestID: "Request-Id",
+		marks: messageMarks, remote: []string{"image", "document"}, errs: MessageError, torn: tornEvent, neutral: messages.Surface{},
 	},
-	llm.CountTokens: {content: [3]string{"messages", "system", "tools"}, errs: MessageError},
+	llm.CountTokens: {content: [3]string{"messages", "system", "tools"}, free: true, requestID: "Request-Id", errs: MessageError, neutral: messages.Surface{}},
 	llm.Embeddings:  {content: [3]string{"input"}, errs: ErrorBody},
 }
 

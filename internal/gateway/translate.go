@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +10,7 @@ import (
 	"airfield/internal/gateway/neutral"
 	"airfield/internal/gateway/sse"
 	"airfield/internal/gateway/token"
+	"airfield/internal/llm"
 )
 
 // said is a call's request in neutral words, read once, for the deployments that speak another API than the caller.
@@ -38,6 +38,12 @@ func (c *call) unspeakable(d *deployment) string {
 		return ""
 	}
 	dialect := d.provider.Dialect()
+	if c.counts() {
+		if s := c.speech(); s.err != nil {
+			return s.err.Text
+		}
+		return ""
+	}
 	if dialect == nil || c.asked.shape.neutral == nil {
 		return "provider " + d.providerName + " does not serve " + string(c.req.Surface)
 	}
@@ -45,7 +51,7 @@ func (c *call) unspeakable(d *deployment) string {
 	if s.err != nil {
 		return s.err.Text
 	}
-	if reason := dialect.Check(s.request); reason != "" {
+	if reason := dialect.Check(c.told(d, 0)); reason != "" {
 		return reason + " (" + string(c.req.Surface) + " is told to provider " + d.providerName + " as " + string(dialect.Surface()) + ")"
 	}
 	return ""
@@ -58,28 +64,39 @@ func (c *call) send(d *deployment, bound int64) (*Response, error) {
 		a.Body = c.asked.upstreamBody(c.req.Body, d, bound)
 		return d.provider.Send(c.watch.ctx, a)
 	}
-	dialect, q := d.provider.Dialect(), *c.speech().request // a copy: another deployment gets another
-	q.Model, q.Stream = d.upstream, c.asked.stream
-	if q.MaxOutput == 0 {
-		q.MaxOutput = bound
+	if c.counts() {
+		return counted(c.speech().request)
 	}
+	dialect, q := d.provider.Dialect(), c.told(d, bound)
 	var err error
 	if a.Surface = dialect.Surface(); a.Surface == c.req.Surface {
 		return nil, fmt.Errorf("provider %s neither takes %s nor speaks anything else", d.providerName, a.Surface)
 	}
-	if a.Body, err = dialect.WriteRequest(&q); err != nil {
+	if a.Body, err = dialect.WriteRequest(q); err != nil {
 		return nil, fault.New(fault.Invalid, "untranslatable", "the request cannot be told to %s: %w", d.name, err)
 	}
 	answer, err := d.provider.Send(c.watch.ctx, a)
 	if err != nil {
 		return nil, err
 	}
-	return translated(c.watch.ctx, c.asked.shape.neutral, dialect, &q, answer), nil
+	return translated(c.asked.shape.neutral, dialect, q, answer, c.expected().Input), nil
 }
 
-// translated is an answer in the caller's words.
-func translated(ctx context.Context, surface neutral.Surface, dialect neutral.Dialect, q *neutral.Request, answer *Response) *Response {
-	t := &translation{surface: surface, dialect: dialect, request: q, source: answer.Body, ctx: ctx}
+// told is the request as a deployment is told it: another gets another. The bounds that money is held for are those that the
+// gateway read, whatever a dialect might make of the same bytes.
+func (c *call) told(d *deployment, bound int64) *neutral.Request {
+	q := *c.speech().request
+	q.Model, q.Stream, q.Most = d.upstream, c.asked.stream, d.maxOutput
+	if q.MaxOutput = c.asked.maxTokens; q.MaxOutput == 0 {
+		q.MaxOutput = bound
+	}
+	return &q
+}
+
+// translated is an answer in the caller's words; input is how many tokens went in, should the provider not say.
+func translated(surface neutral.Surface, dialect neutral.Dialect, q *neutral.Request, answer *Response, input int64) *Response {
+	t := &translation{surface: surface, dialect: dialect, request: q, source: answer.Body, input: input}
+	t.known, _ = answer.Meter.(*Known)
 	out := *answer
 	out.Body, out.Size, out.Meter = t, -1, t
 	switch {
@@ -97,10 +114,11 @@ func translated(ctx context.Context, surface neutral.Surface, dialect neutral.Di
 
 // translation is the body of a translated answer, and its meter: it reads the provider's answer as it is asked for more.
 type translation struct {
-	ctx     context.Context
 	surface neutral.Surface
 	dialect neutral.Dialect
 	request *neutral.Request
+	input   int64  // tokens, estimated
+	known   *Known // of a provider that knew the usage beforehand
 	source  io.ReadCloser
 	refusal int          // the status, where it is an error
 	more    func() error // fills out
@@ -149,7 +167,7 @@ func (t *translation) wholeBody() error {
 	for i := range a.Parts {
 		t.output.Add([]byte(a.Parts[i].Text))
 	}
-	t.finished(a)
+	a.Usage = t.finished(a)
 	b, err := t.surface.WriteAnswer(t.request, a)
 	if err != nil {
 		return fault.New(fault.Internal, "untranslatable", "the answer cannot be written: %w", err)
@@ -192,7 +210,7 @@ func (t *translation) emit(e *neutral.Event) {
 		t.output.Add([]byte(e.Part.Text))
 	case neutral.Finish:
 		t.over = true
-		t.finished(&e.Answer)
+		e.Answer.Usage = t.finished(&e.Answer)
 	case neutral.Failed:
 		t.over = true
 		t.read.Problem = e.Err.Message
@@ -200,8 +218,17 @@ func (t *translation) emit(e *neutral.Event) {
 	t.out.Write(t.writer.Write(t.out.AvailableBuffer(), e))
 }
 
-func (t *translation) finished(a *neutral.Answer) {
-	t.read.Usage, t.read.Finish, t.read.Service = a.Usage, string(a.Stop), a.Service
+// finished keeps what the answer used, and returns it as the caller is told: estimated, where nobody said.
+func (t *translation) finished(a *neutral.Answer) llm.Usage {
+	u := a.Usage
+	if t.known != nil && t.known.Read.Usage.Source != "" {
+		u = t.known.Read.Usage
+	}
+	if u.Source == "" {
+		u = llm.Usage{Input: t.input, Output: t.output.Tokens(), Source: llm.Estimated}
+	}
+	t.read.Usage, t.read.Finish, t.read.Service = u, string(a.Stop), a.Service
+	return u
 }
 
 // Event says what one of our own events is.

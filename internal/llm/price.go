@@ -70,7 +70,7 @@ func (p *Price) CostAt(service string, u Usage) (money.Nanos, bool) {
 // Usual reports whether a service tier is the one that a provider gives where nothing else was agreed.
 func Usual(service string) bool {
 	switch service {
-	case "", "auto", "default", "standard", "on_demand":
+	case "", "auto", "default", "standard", "standard_only", "on_demand":
 		return true
 	}
 	return false

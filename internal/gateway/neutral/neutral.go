@@ -78,6 +78,7 @@ type Request struct {
 	Format   *Format
 
 	MaxOutput        int64 // tokens, 0 for no bound
+	Most             int64 // what a dialect that must name a bound says where MaxOutput is 0; 0 leaves it to the dialect
 	Temperature      *float64
 	TopP             *float64
 	TopK             *int64

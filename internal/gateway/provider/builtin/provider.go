@@ -15,6 +15,7 @@ import (
 	"airfield/internal/fault"
 	"airfield/internal/gateway"
 	"airfield/internal/gateway/neutral"
+	"airfield/internal/gateway/neutral/chat"
 	"airfield/internal/llm"
 )
 
@@ -39,8 +40,8 @@ func New(string, gateway.ProviderConfig, *slog.Logger) (gateway.Provider, error)
 // Takes reports whether there is a model for the surface.
 func (p *Provider) Takes(s llm.Surface) bool { return s == llm.ChatCompletions || s == llm.Embeddings }
 
-// Dialect is nil: it serves nothing else.
-func (p *Provider) Dialect() neutral.Dialect { return nil }
+// Dialect is chat completions.
+func (p *Provider) Dialect() neutral.Dialect { return chat.Dialect{} }
 
 // Close has nothing to give back.
 func (p *Provider) Close() error { return nil }

@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"airfield/internal/gateway"
+	"airfield/internal/gateway/neutral/chat"
 	"airfield/internal/gateway/scan"
 	"airfield/internal/gateway/token"
 	"airfield/internal/llm"
@@ -35,9 +36,9 @@ func (m *meter) Event(data []byte) gateway.Event {
 		case "choices":
 			empty = m.choices(o.Value, true) == 0
 		case "usage":
-			reported = m.readUsage(o.Value)
+			reported = chat.ReadUsage(o.Value, &m.usage)
 		case "service_tier":
-			m.readService(o.Value)
+			m.serve(o.Value)
 		case "error":
 			if scan.Kind(o.Value) != 'n' {
 				kind, m.problem = gateway.Failure, problem(o.Value)
@@ -63,9 +64,9 @@ func (m *meter) Body(body []byte, partial bool) error {
 		case "choices":
 			choices = o.Value
 		case "usage":
-			m.readUsage(o.Value)
+			chat.ReadUsage(o.Value, &m.usage)
 		case "service_tier":
-			m.readService(o.Value)
+			m.serve(o.Value)
 		}
 	}
 	if err := o.Err(); err != nil {
@@ -83,12 +84,12 @@ func (m *meter) Body(body []byte, partial bool) error {
 func (m *meter) tail(body []byte) {
 	if at := bytes.LastIndex(body, []byte(`"usage":`)); at >= 0 {
 		if value, err := scan.Prefix(body[at+len(`"usage":`):]); err == nil {
-			m.readUsage(value)
+			chat.ReadUsage(value, &m.usage)
 		}
 	}
 	if at := bytes.LastIndex(body, []byte(`"service_tier":`)); at >= 0 {
 		if value, err := scan.Prefix(body[at+len(`"service_tier":`):]); err == nil {
-			m.readService(value)
+			m.serve(value)
 		}
 	}
 	if at := bytes.LastIndex(body, []byte(`"finish_reason":`)); at >= 0 {
@@ -133,6 +134,13 @@ func (m *meter) text(value []byte) {
 		case "content", "reasoning_content", "reasoning", "refusal", "tool_calls", "function_call":
 			scan.Strings(o.Value, m.output.Add)
 		}
+	}
+}
+
+// serve keeps the service tier that was said last.
+func (m *meter) serve(value []byte) {
+	if s := chat.ReadService(value); s != "" {
+		m.service = s
 	}
 }
 

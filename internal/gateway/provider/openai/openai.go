@@ -13,6 +13,7 @@ import (
 	"airfield/internal/fault"
 	"airfield/internal/gateway"
 	"airfield/internal/gateway/neutral"
+	"airfield/internal/gateway/neutral/chat"
 	"airfield/internal/gateway/provider/wire"
 	"airfield/internal/llm"
 )
@@ -23,6 +24,7 @@ type Provider struct {
 	wire     *wire.Client
 	requests map[llm.Surface]*http.Request // what all of a surface have in common
 	place    Place
+	dialect  neutral.Dialect
 }
 
 // Place says where a request of a model goes, below the base URL, by the path that it has at OpenAI.
@@ -48,6 +50,9 @@ func Open(name string, c gateway.ProviderConfig, place Place) (*Provider, error)
 		}
 		p.requests[surface] = client.Post(path)
 	}
+	if p.Takes(llm.ChatCompletions) {
+		p.dialect = chat.Dialect{Cap: c.OutputCap, OmitUsage: c.OmitStreamUsage}
+	}
 	return p, nil
 }
 
@@ -69,8 +74,8 @@ func served(c gateway.ProviderConfig) []llm.Surface {
 // Takes reports whether the endpoint serves a surface itself.
 func (p *Provider) Takes(s llm.Surface) bool { return p.requests[s] != nil }
 
-// Dialect is nil: what the endpoint does not serve itself, it does not serve.
-func (p *Provider) Dialect() neutral.Dialect { return nil }
+// Dialect is chat completions, where the endpoint serves those.
+func (p *Provider) Dialect() neutral.Dialect { return p.dialect }
 
 // Close gives back idle connections.
 func (p *Provider) Close() error { return p.wire.Close() }

@@ -1,4 +1,4 @@
-package openai
+package chat
 
 import (
 	"airfield/internal/gateway/scan"
@@ -13,9 +13,9 @@ type reported struct {
 	broken                                bool // a total cannot be one
 }
 
-// readUsage reads a usage object and reports whether it was one. The last one of an answer counts: some endpoints
-// send a running total with every chunk. What cannot be true is not charged by: the gateway then estimates.
-func (m *meter) readUsage(value []byte) bool {
+// ReadUsage reads a usage object and reports whether it was one. The last one of an answer counts: some endpoints send a
+// running total with every chunk. What cannot be true is not charged by: u is then left as it is, and the gateway estimates.
+func ReadUsage(value []byte, u *llm.Usage) bool {
 	var r reported
 	o := scan.Object(value)
 	for o.Next() {
@@ -44,7 +44,7 @@ func (m *meter) readUsage(value []byte) bool {
 		return false
 	}
 	if r.prompt > 0 && !r.broken { // nothing costs no input: not a figure to charge by
-		m.usage = r.usage()
+		*u = r.usage()
 	}
 	return true
 }
@@ -135,16 +135,46 @@ func tokens(value []byte) int64 {
 	return n
 }
 
-// readService reads the name of the service tier that was billed.
-func (m *meter) readService(value []byte) {
+// ReadService reads the name of the service tier that was billed; empty where there is none.
+func ReadService(value []byte) string {
 	s, ok := scan.Text(value)
 	if !ok || s == "" || len(s) > 32 {
-		return
+		return ""
 	}
 	for _, c := range []byte(s) {
 		if (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '_' && c != '-' {
-			return
+			return ""
 		}
 	}
-	m.service = s
+	return s
+}
+
+// usage is how tokens are told to callers. The totals include their parts.
+type usage struct {
+	Prompt     int64            `json:"prompt_tokens"`
+	Completion int64            `json:"completion_tokens"`
+	Total      int64            `json:"total_tokens"`
+	In         promptDetails    `json:"prompt_tokens_details"`
+	Out        map[string]int64 `json:"completion_tokens_details"`
+}
+
+type promptDetails struct {
+	Cached  int64            `json:"cached_tokens"`
+	Audio   int64            `json:"audio_tokens"`
+	Written int64            `json:"cache_write_tokens,omitempty"`
+	Times   map[string]int64 `json:"cache_creation_token_details,omitempty"`
+}
+
+func usageOf(u *llm.Usage) *usage {
+	if u.Source == "" {
+		return nil
+	}
+	told := &usage{
+		Prompt: u.Prompt(), Completion: u.Completion(), Total: u.Total(), In: promptDetails{Cached: u.CacheRead, Audio: u.AudioInput, Written: u.CacheWrite + u.CacheWriteLong},
+		Out: map[string]int64{"reasoning_tokens": u.Reasoning, "audio_tokens": u.AudioOutput},
+	}
+	if u.CacheWriteLong > 0 {
+		told.In.Times = map[string]int64{"ephemeral_5m_input_tokens": u.CacheWrite, "ephemeral_1h_input_tokens": u.CacheWriteLong}
+	}
+	return told
 }
