@@ -6,7 +6,7 @@ VERSION      ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo
 LDFLAGS      := -s -w -X airfield/internal/cli.version=$(VERSION)
 TOOL         := go tool -modfile=tools/go.mod
 
-.PHONY: help build demo test sdk check fmt vet lint generate generated bench quality soak clean
+.PHONY: help build demo test sdk check fmt vet lint generate generated bench quality soak fuzz clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,9 @@ soak: ## what takes minutes: a second sync of 10,000 files; the database away fo
 	AIRFIELD_LONG=1 go test -count=1 -timeout 20m -v -run SecondSync ./test/crash
 	AIRFIELD_LONG=1 scripts/postgres.sh run scripts/redis.sh run go test -count=1 -timeout 20m -v -run TheDatabase ./test/scale
 	AIRFIELD_LONG=1 go test -count=1 -timeout 90m -v -run Soak ./test/fault
+
+fuzz: ## every fuzz target, ten minutes in all (FUZZ_TIME=60 for a minute)
+	scripts/fuzz.sh
 
 clean: ## remove what was built
 	rm -rf bin bench.json bench.pprof
