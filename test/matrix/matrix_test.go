@@ -31,8 +31,8 @@ type provider struct {
 }
 
 var providers = map[string]provider{
-	"openai":     {config: `{kind: openai, base_url: "ADDRESS/v1", api_key: "env:PATH"}`, folder: "openai/testdata", silent: true},
-	"compatible": {config: `{kind: openai, base_url: "ADDRESS/v1"}`, folder: "openai/testdata", silent: true},
+	"openai":     {config: `{kind: openai, base_url: "ADDRESS/v1", api_key: "env:PATH"}`, folder: "openai/testdata"},
+	"compatible": {config: `{kind: openai, base_url: "ADDRESS/v1"}`, folder: "openai/testdata"},
 	"azure":      {config: `{kind: azure, base_url: "ADDRESS/openai/v1", api_key: "env:PATH"}`, folder: "azure/testdata", silent: true},
 	"anthropic":  {config: `{kind: anthropic, base_url: "ADDRESS/v1", api_key: "env:PATH"}`, folder: "anthropic/testdata", written: true},
 	"gemini":     {config: `{kind: gemini, base_url: "ADDRESS/v1beta", api_key: "env:PATH"}`, folder: "gemini/testdata"},
@@ -71,7 +71,7 @@ func TestWhatComesOutOfEverySurfaceIsWhatTheProviderSaid(t *testing.T) {
 					if err != nil {
 						t.Fatal(err)
 					}
-					body = []byte(strings.ReplaceAll(string(body), `"MODEL"`, fmt.Sprintf("%q", name+"-"+kase)))
+					body = []byte(strings.ReplaceAll(string(body), `"MODEL"`, fmt.Sprintf("%q", name+"-"+kase+"-"+surface)))
 					got := surfaces[surface](ctx, server.Local.URL, key, body, strings.Contains(string(body), `"stream": true`))
 					compare(t, providers[name], expected[kase], got)
 					if got.Status == 0 && got.CallID != "" {
@@ -148,10 +148,12 @@ func install(t *testing.T) *binary.Server {
 	config.WriteString("models:\n")
 	for name := range providers {
 		for kase := range expected {
-			fmt.Fprintf(&config, "  %s-%s: {context_tokens: 200000, deployments: [{provider: %s, model: case-%s}]}\n", name, kase, name, kase)
+			for surface := range surfaces { // a deployment each: one that refused is left alone for a while
+				fmt.Fprintf(&config, "  %s-%s-%s: {context_tokens: 200000, deployments: [{provider: %s, model: case-%s.%s}]}\n", name, kase, surface, name, kase, surface)
+			}
 		}
 	}
-	config.WriteString("workflows: {team: {}}\n")
+	config.WriteString("business_units: {product: {}}\nworkflows: {team: {business_unit: product, clearance: internal}}\n")
 	server := binary.Install(t, config.String())
 	server.Start()
 	return server

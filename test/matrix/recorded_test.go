@@ -30,8 +30,12 @@ func record(t *testing.T, folder string) *recorded {
 	if err != nil || len(files) == 0 {
 		t.Fatalf("nothing is recorded in %s: %v", folder, err)
 	}
+	also, err := filepath.Glob(filepath.Join(folder, "responses", "*.txtar")) // what it says where it is asked for responses
+	if err != nil {
+		t.Fatal(err)
+	}
 	r := &recorded{cases: map[string]map[string][]byte{}}
-	for _, file := range files {
+	for _, file := range append(files, also...) {
 		text, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
@@ -40,14 +44,18 @@ func record(t *testing.T, folder string) *recorded {
 		for _, f := range txtar.Parse(text).Files {
 			parts[f.Name] = f.Data
 		}
-		r.cases[strings.TrimSuffix(filepath.Base(file), ".txtar")] = parts
+		name, err := filepath.Rel(folder, file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.cases[strings.TrimSuffix(filepath.ToSlash(name), ".txtar")] = parts
 	}
 	r.Server = httptest.NewServer(r)
 	t.Cleanup(r.Close)
 	return r
 }
 
-// modelPrefix begins the names of the models of this test, whatever a provider makes of them.
+// named finds the case in the name of a model, whatever a provider makes of it.
 var named = regexp.MustCompile(`case-([a-z_]+)`)
 
 func (r *recorded) ServeHTTP(w http.ResponseWriter, q *http.Request) {
@@ -59,11 +67,17 @@ func (r *recorded) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 	if found == nil {
 		found = named.FindStringSubmatch(string(body))
 	}
-	if found == nil || r.cases[found[1]] == nil {
+	name := ""
+	if found != nil {
+		if name = found[1]; strings.HasSuffix(q.URL.Path, "/responses") {
+			name = "responses/" + name
+		}
+	}
+	if r.cases[name] == nil {
 		http.Error(w, `{"error":{"message":"no such case","type":"not_found"}}`, http.StatusNotFound)
 		return
 	}
-	parts := r.cases[found[1]]
+	parts := r.cases[name]
 	answer, mediaType := parts["answer.json"], "application/json"
 	switch {
 	case parts["answer.sse"] != nil:

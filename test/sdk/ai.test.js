@@ -24,7 +24,8 @@ before(async () => {
 models:
   openai: {deployments: [{provider: openai, model: big}]}
   anthropic: {deployments: [{provider: anthropic, model: large}]}
-workflows: {app: {}}
+business_units: {product: {}}
+workflows: {app: {business_unit: product, clearance: internal}}
 `);
   const key = server.run("keys", "create", "app", "--workflow", "app", "--json");
   server.app = JSON.parse(key).key;
