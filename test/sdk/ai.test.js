@@ -19,7 +19,7 @@ const kinds = ["openai", "anthropic"];
 before(async () => {
   upstream = await talker();
   server = await start(`providers:
-  openai: {kind: openai, base_url: "${upstream.url}"}
+  openai: {kind: openai, base_url: "${upstream.url}", surfaces: [chat.completions]}
   anthropic: {kind: anthropic, base_url: "${upstream.url}"}
 models:
   openai: {deployments: [{provider: openai, model: big}]}
@@ -27,8 +27,7 @@ models:
 business_units: {product: {}}
 workflows: {app: {business_unit: product, clearance: internal}}
 `);
-  const key = server.run("keys", "create", "app", "--workflow", "app", "--json");
-  server.app = JSON.parse(key).key;
+  server.app = server.run("keys", "create", "--role", "workflow", "--workflow", "app").trim();
   const settings = { baseURL: server.url + "/v1", apiKey: server.app };
   const openai = createOpenAI(settings), anthropic = createAnthropic(settings);
   ways = { chat: (model) => openai.chat(model), responses: (model) => openai.responses(model), messages: (model) => anthropic(model) };

@@ -14,16 +14,16 @@ function decide(body) {
   const pictures = parts.filter((p) => p.type === "image_url" || p.type === "image").length;
   const asked = parts.filter((p) => p.role === "user" && p.type === "text").at(-1)?.text ?? "";
   if (results.length > 0) return { text: "It is " + results.join(" and ") + "." };
-  if (tools.length > 0) return { call: { name: tools[0].name, arguments: { city: /Rome/.test(asked) ? "Rome" : "Oslo" } } };
+  if (tools.length > 0) return { call: { name: tools[0].name, arguments: fill(tools[0].parameters ?? tools[0].input_schema, { city: /Rome/.test(asked) ? "Rome" : "Oslo" }) } };
   if (schema) return { text: JSON.stringify(fill(schema)) };
   if (pictures > 0) return { text: pictures + " picture(s)" };
   return { text: "You said: " + asked };
 }
 
-// fill makes a value of a schema.
-function fill(schema) {
+// fill makes a value of a schema; known are values of properties by their name.
+function fill(schema, known = {}) {
   if (schema.enum) return schema.enum[0];
-  if (schema.type === "object") return Object.fromEntries(Object.entries(schema.properties).map(([name, s]) => [name, fill(s)]));
+  if (schema.type === "object") return Object.fromEntries(Object.entries(schema.properties).map(([name, s]) => [name, known[name] ?? fill(s)]));
   if (schema.type === "array") return [fill(schema.items)];
   return { string: "blue", integer: 7, number: 7, boolean: true }[schema.type] ?? null;
 }

@@ -59,7 +59,7 @@ func (a *answer) stopped(s neutral.Stop, sequence, refusal string) {
 func toldOf(p *neutral.Part) any {
 	switch p.Kind {
 	case neutral.Text, neutral.Refusal:
-		return map[string]any{"type": "text", "text": p.Text, "citations": nil}
+		return map[string]any{"type": "text", "text": p.Text}
 	case neutral.Reasoning:
 		if p.Data != "" {
 			return map[string]any{"type": "redacted_thinking", "data": p.Data}
