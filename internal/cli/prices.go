@@ -126,8 +126,8 @@ func day(d cost.Day) string {
 	return d.UTC().Format(time.DateOnly)
 }
 
-func rateCells(r cost.Rates) []any {
-	var more []string
+// otherRates are those beside tokens of text, each with its name.
+func otherRates(r cost.Rates) (more []string) {
 	for _, b := range []struct {
 		name string
 		rate cost.Dollars
@@ -137,7 +137,11 @@ func rateCells(r cost.Rates) []any {
 			more = append(more, b.name+" "+rateText(b.rate))
 		}
 	}
-	return []any{rateText(r.Input), rateText(r.CacheRead), rateText(r.CacheWrite), rateText(r.CacheWriteLong), rateText(r.Output), strings.Join(more, ", ")}
+	return more
+}
+
+func rateCells(r cost.Rates) []any {
+	return []any{rateText(r.Input), rateText(r.CacheRead), rateText(r.CacheWrite), rateText(r.CacheWriteLong), rateText(r.Output), strings.Join(otherRates(r), ", ")}
 }
 
 func rateText(d cost.Dollars) string {
@@ -231,7 +235,13 @@ func (e *environment) importReport(r cost.ImportReport) {
 
 // rateLine is a row's rates in short: in, out, and what there is besides.
 func rateLine(r cost.Row) string {
-	text := money.Nanos(r.Input).Decimal() + " / " + money.Nanos(r.Output).Decimal()
+	text, more := money.Nanos(r.Input).Decimal()+" / "+money.Nanos(r.Output).Decimal(), otherRates(r.Rates)
+	switch {
+	case len(more) > 0 && r.Input == 0 && r.Output == 0:
+		text = strings.Join(more, ", ")
+	case len(more) > 0:
+		text += ", " + strings.Join(more, ", ")
+	}
 	for _, t := range r.Context {
 		text += fmt.Sprintf(", above %d: %s / %s", t.Above, money.Nanos(t.Input).Decimal(), money.Nanos(t.Output).Decimal())
 	}
