@@ -145,6 +145,9 @@ func (s *Service) Delete(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
+	if _, err := s.one(ctx, of, id); err != nil {
+		return err // also of an id that no database could hold
+	}
 	return s.DB.Tx(ctx, func(tx *db.Tx) error {
 		n, err := tx.Exec(ctx, "DELETE FROM responses WHERE id = ? AND "+inScope, of.args(id)...)
 		if err != nil {
