@@ -2,7 +2,9 @@ package crash
 
 import (
 	"context"
+	"io/fs"
 	"net/http"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -17,7 +19,7 @@ func TestKilledUnderLoadEachRowIsTrueOfItsBodies(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan int, 1)
 	go func() { done <- len(s.Load(ctx, 32, half)) }()
-	s.Await("a few hundred calls", func() bool { return u.Chats().Whole > 300 })
+	s.Await("a few hundred calls, and some of them to be on the disk", func() bool { return u.Chats().Whole > 300 && s.spooled() })
 	s.Kill()
 	cancel()
 	<-done
@@ -47,4 +49,23 @@ func TestKilledUnderLoadEachRowIsTrueOfItsBodies(t *testing.T) {
 		t.Error("nothing is kept, nothing was lost, or something is said to be on its way from a process that is dead")
 	}
 	s.Stop()
+}
+
+// spooled reports whether a frame of bodies is on the disk.
+func (s *installation) spooled() bool {
+	for _, folder := range []string{s.Path("data", "bodies"), s.Path("data", "bucket", "objects", "bodies+")} {
+		found := false
+		filepath.WalkDir(folder, func(_ string, e fs.DirEntry, err error) error { // what comes and goes meanwhile is looked for again
+			if err == nil && e.Type().IsRegular() {
+				if info, err := e.Info(); err == nil && info.Size() > 0 {
+					found = true
+				}
+			}
+			return nil
+		})
+		if found {
+			return true
+		}
+	}
+	return false
 }

@@ -182,14 +182,18 @@ func (s *installation) isWhole() {
 	s.indexIsWhole(db)
 }
 
-// bucketIsWhole: every version that has bytes has them, and nothing else is there.
+// bucketIsWhole: every version and every block of bodies that has bytes has them, and nothing else is there.
 func (s *installation) bucketIsWhole(db *sql.DB) {
 	s.T.Helper()
-	known := s.texts(db, "SELECT id FROM versions WHERE bucket_key <> ''")
+	known := s.texts(db, "SELECT id FROM versions WHERE bucket_key <> '' UNION ALL SELECT id FROM body_blocks ORDER BY 1")
 	var kept []string
 	err := filepath.WalkDir(s.Path("data", "bucket", "objects"), func(path string, e fs.DirEntry, err error) error {
 		if err == nil && e.Type().IsRegular() {
 			parts := strings.Split(filepath.ToSlash(path), "/")
+			if slices.Contains(parts, "bodies+") {
+				kept = append(kept, parts[len(parts)-2])
+				return nil
+			}
 			kept = append(kept, strings.TrimSuffix(parts[len(parts)-3], "+"))
 			if parts[len(parts)-2] != "original" {
 				s.T.Errorf("%s is left of the work", path)
@@ -202,12 +206,12 @@ func (s *installation) bucketIsWhole(db *sql.DB) {
 	}
 	slices.Sort(kept)
 	if !slices.Equal(kept, known) {
-		for _, version := range kept {
-			if !slices.Contains(known, version) {
-				s.T.Errorf("the bucket holds bytes of %s, which no row names", version)
+		for _, name := range kept {
+			if !slices.Contains(known, name) {
+				s.T.Errorf("the bucket holds bytes of %s, which no row names", name)
 			}
 		}
-		s.T.Errorf("the bucket holds %d objects for %d versions", len(kept), len(known))
+		s.T.Errorf("the bucket holds %d objects for %d versions and blocks", len(kept), len(known))
 	}
 }
 
