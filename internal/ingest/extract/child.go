@@ -128,6 +128,8 @@ func (c *child) readFormat(format string, src *source, s *sink) (err error) {
 		return c.readPDF(src, s)
 	case formatDOCX:
 		return readDOCX(src, s)
+	case formatPPTX:
+		return readPPTX(src, s)
 	case formatHTML:
 		return readHTML(src, s)
 	}

@@ -15,6 +15,7 @@ import (
 const (
 	formatPDF      = "pdf"
 	formatDOCX     = "docx"
+	formatPPTX     = "pptx"
 	formatHTML     = "html"
 	formatMarkdown = "markdown"
 	formatText     = "text"
@@ -28,6 +29,7 @@ func mediaTypes() map[string]string {
 	return map[string]string{
 		formatPDF:      "application/pdf",
 		formatDOCX:     "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+		formatPPTX:     "application/vnd.openxmlformats-officedocument.presentationml.presentation",
 		formatHTML:     "text/html",
 		formatMarkdown: "text/markdown",
 		formatText:     "text/plain",
@@ -60,7 +62,7 @@ func sniff(src *source) (string, error) {
 	}
 	text := decode(head)
 	hint := hinted(src)
-	if hint == formatPDF || hint == formatDOCX {
+	if nontext(hint) {
 		hint = "" // it is not, or its content would have said so
 	}
 	found := mimetype.Detect(head)
@@ -117,6 +119,8 @@ func hinted(src *source) string {
 		return formatPDF
 	case "docx", "docm", "dotx":
 		return formatDOCX
+	case "pptx", "pptm", "ppsx", "ppsm", "potx":
+		return formatPPTX
 	case "html", "htm", "xhtml":
 		return formatHTML
 	case "md", "markdown", "mdown", "mkd":
@@ -149,6 +153,11 @@ func hinted(src *source) string {
 	return ""
 }
 
+// nontext reports a format that is known by its content alone.
+func nontext(format string) bool {
+	return format == formatPDF || format == formatDOCX || format == formatPPTX
+}
+
 func startsDocument(body string) bool {
 	body = strings.ToLower(body[:min(len(body), 64)])
 	return strings.HasPrefix(body, "<!doctype html") || strings.HasPrefix(body, "<html")
@@ -177,11 +186,11 @@ func controls(head []byte, text string) bool {
 	return odd*50 > len(head)+50
 }
 
-// sniffZip looks into a zip for the part that makes it a DOCX, and names the others that share the wrapping.
+// sniffZip looks into a zip for the part that tells which Office format it wraps.
 func sniffZip(src *source) (string, error) {
 	archive, err := zip.NewReader(src.file, src.size)
 	if err != nil {
-		if hinted(src) == formatDOCX || bytes.Contains(src.head, []byte("word/")) {
+		if nontext(hinted(src)) || bytes.Contains(src.head, []byte("word/")) || bytes.Contains(src.head, []byte("ppt/")) {
 			return "", damaged(src, "its zip wrapping cannot be read (%v); it may be cut short", err)
 		}
 		return "", damaged(src, "it is a zip archive that cannot be read (%v)", err)
@@ -196,13 +205,13 @@ func sniffZip(src *source) (string, error) {
 		case strings.HasPrefix(name, "xl/"):
 			return "", unsupported(src, "an Excel workbook")
 		case strings.HasPrefix(name, "ppt/"):
-			return "", unsupported(src, "a PowerPoint presentation")
+			return formatPPTX, nil
 		}
 	}
 	return "", unsupported(src, mimetype.Detect(src.head).String())
 }
 
-// sniffOLE tells an encrypted DOCX, which is wrapped in the old Office container, from an old Office file.
+// sniffOLE tells an encrypted Office file, which is wrapped in the old Office container, from an old Office file.
 func sniffOLE(src *source) (string, error) {
 	raw, err := src.bytes()
 	if err != nil {

@@ -239,7 +239,7 @@ func TestTheContentDecidesWhatAFileIs(t *testing.T) {
 			if x.code() != c.code || x.err == nil && x.MediaType != c.mediaType {
 				t.Errorf("got %q (%v), %q", x.code(), x.err, x.MediaType)
 			}
-			if c.code == CodeUnsupported && !strings.Contains(faultHint(x.err), "PDF, DOCX, HTML") {
+			if c.code == CodeUnsupported && !strings.Contains(faultHint(x.err), "PDF, DOCX, PPTX") {
 				t.Errorf("the hint does not list what is read: %q", faultHint(x.err))
 			}
 		})

@@ -70,6 +70,14 @@ func FuzzDOCX(f *testing.F) {
 	})
 }
 
+func FuzzPPTX(f *testing.F) {
+	f.Add(titleShape("title", "A")+textShape("<a:p/>"), "<a:p/>")
+	f.Add(slideTableXML(`<a:tr><a:tc vMerge="1"/></a:tr>`)+"<p:grpSp><p:grpSp/></p:grpSp>", "<a:p><a:pPr lvl=\"9\"/><a:fld><a:t>x</a:t></a:fld></a:p>")
+	f.Fuzz(func(t *testing.T, shapes, notes string) {
+		fuzzReader(t, "a.pptx", writePPTX(t, []testSlide{{shapes: shapes, notes: notes}}, nil))
+	})
+}
+
 func FuzzFrame(f *testing.F) {
 	var good bytes.Buffer
 	_ = writeFrame(&good, reply{Page: &Page{Number: 3, Blocks: []Block{{Kind: KindText, Text: "x"}}}})
