@@ -130,6 +130,8 @@ func (c *child) readFormat(format string, src *source, s *sink) (err error) {
 		return readDOCX(src, s)
 	case formatPPTX:
 		return readPPTX(src, s)
+	case formatXLSX:
+		return readXLSX(src, s)
 	case formatHTML:
 		return readHTML(src, s)
 	}

@@ -14,7 +14,7 @@ type Config struct {
 	MaxBytes          int64         `yaml:"max_bytes" json:"max_bytes" doc:"The largest file that is read."`
 	MaxPages          int           `yaml:"max_pages" json:"max_pages" doc:"Pages after which the rest of a file is left out, with a warning."`
 	MaxTextBytes      int64         `yaml:"max_text_bytes" json:"max_text_bytes" doc:"Extracted text after which the rest of a file is left out, with a warning."`
-	MaxArchiveBytes   int64         `yaml:"max_archive_bytes" json:"max_archive_bytes" doc:"The most a zipped format (DOCX, PPTX) may unpack to, all entries together."`
+	MaxArchiveBytes   int64         `yaml:"max_archive_bytes" json:"max_archive_bytes" doc:"The most a zipped format (DOCX, PPTX, XLSX) may unpack to, all entries together."`
 	MaxArchiveEntries int           `yaml:"max_archive_entries" json:"max_archive_entries" doc:"The most entries a zipped format may hold."`
 	MaxArchiveRatio   int64         `yaml:"max_archive_ratio" json:"max_archive_ratio" doc:"The highest ratio of unpacked to packed size of an entry of a zipped format."`
 	RecycleAfter      int           `yaml:"recycle_after" json:"recycle_after" doc:"Files after which an extracting process is replaced by a fresh one."`

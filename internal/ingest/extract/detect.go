@@ -4,6 +4,7 @@ import (
 	"archive/zip"
 	"bytes"
 	"path"
+	"regexp"
 	"strings"
 
 	"github.com/gabriel-vasile/mimetype"
@@ -16,6 +17,7 @@ const (
 	formatPDF      = "pdf"
 	formatDOCX     = "docx"
 	formatPPTX     = "pptx"
+	formatXLSX     = "xlsx"
 	formatHTML     = "html"
 	formatMarkdown = "markdown"
 	formatText     = "text"
@@ -30,6 +32,7 @@ func mediaTypes() map[string]string {
 		formatPDF:      "application/pdf",
 		formatDOCX:     "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
 		formatPPTX:     "application/vnd.openxmlformats-officedocument.presentationml.presentation",
+		formatXLSX:     "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
 		formatHTML:     "text/html",
 		formatMarkdown: "text/markdown",
 		formatText:     "text/plain",
@@ -121,6 +124,8 @@ func hinted(src *source) string {
 		return formatDOCX
 	case "pptx", "pptm", "ppsx", "ppsm", "potx":
 		return formatPPTX
+	case "xlsx", "xlsm", "xltx":
+		return formatXLSX
 	case "html", "htm", "xhtml":
 		return formatHTML
 	case "md", "markdown", "mdown", "mkd":
@@ -155,7 +160,7 @@ func hinted(src *source) string {
 
 // nontext reports a format that is known by its content alone.
 func nontext(format string) bool {
-	return format == formatPDF || format == formatDOCX || format == formatPPTX
+	return format == formatPDF || format == formatDOCX || format == formatPPTX || format == formatXLSX
 }
 
 func startsDocument(body string) bool {
@@ -186,11 +191,14 @@ func controls(head []byte, text string) bool {
 	return odd*50 > len(head)+50
 }
 
+// officeEntry is the start of the names of what an Office file wraps.
+var officeEntry = regexp.MustCompile(`(word|ppt|xl)/`)
+
 // sniffZip looks into a zip for the part that tells which Office format it wraps.
 func sniffZip(src *source) (string, error) {
 	archive, err := zip.NewReader(src.file, src.size)
 	if err != nil {
-		if nontext(hinted(src)) || bytes.Contains(src.head, []byte("word/")) || bytes.Contains(src.head, []byte("ppt/")) {
+		if nontext(hinted(src)) || officeEntry.Match(src.head) {
 			return "", damaged(src, "its zip wrapping cannot be read (%v); it may be cut short", err)
 		}
 		return "", damaged(src, "it is a zip archive that cannot be read (%v)", err)
@@ -203,7 +211,7 @@ func sniffZip(src *source) (string, error) {
 		case strings.HasPrefix(name, "word/"):
 			return formatDOCX, nil
 		case strings.HasPrefix(name, "xl/"):
-			return "", unsupported(src, "an Excel workbook")
+			return formatXLSX, nil
 		case strings.HasPrefix(name, "ppt/"):
 			return formatPPTX, nil
 		}

@@ -231,7 +231,8 @@ func TestTheContentDecidesWhatAFileIs(t *testing.T) {
 		{"RTF", "a.rtf", "", []byte(`{\rtf1\ansi Hello}`), "", CodeUnsupported},
 		{"an encrypted Office file", "a.docx", "", append([]byte("\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"), "....E\x00n\x00c\x00r\x00y\x00p\x00t\x00e\x00d\x00P\x00a\x00c\x00k\x00a\x00g\x00e\x00"...), "", CodeEncrypted},
 		{"an old Word file", "a.doc", "", append([]byte("\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"), "WordDocument"...), "", CodeUnsupported},
-		{"a workbook", "a.xlsx", "", writeZip(t, map[string]string{"xl/workbook.xml": "<workbook/>"}), "", CodeUnsupported},
+		{"a workbook called .csv", "a.csv", "", writeXLSX(t, nil), "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", ""},
+		{"an archive", "a.zip", "", writeZip(t, map[string]string{"readme.txt": "Hello"}), "", CodeUnsupported},
 		{"spaces only", "a.txt", "", []byte(" \n\t \n"), "", CodeEmpty},
 	} {
 		t.Run(c.name, func(t *testing.T) {

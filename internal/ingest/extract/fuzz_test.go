@@ -78,6 +78,15 @@ func FuzzPPTX(f *testing.F) {
 	})
 }
 
+func FuzzXLSX(f *testing.F) {
+	book := writeXLSX(f, nil)
+	f.Add(`<worksheet><sheetData><row r="1"><c r="A1" t="s"><v>0</v></c></row></sheetData><mergeCells><mergeCell ref="A1:C9"/></mergeCells></worksheet>`, "<sst><si><t>x</t></si></sst>")
+	f.Add(`<worksheet><sheetData><row r="7"><c r="XFD7" t="inlineStr"><is><t>y</t></is></c></row><row/><row r="2"><c><f>1</f></c></row></sheetData>`, "<sst/>")
+	f.Fuzz(func(t *testing.T, sheet, texts string) {
+		fuzzReader(t, "a.xlsx", changeParts(t, book, map[string]string{"xl/worksheets/sheet1.xml": sheet, "xl/sharedStrings.xml": texts}))
+	})
+}
+
 func FuzzFrame(f *testing.F) {
 	var good bytes.Buffer
 	_ = writeFrame(&good, reply{Page: &Page{Number: 3, Blocks: []Block{{Kind: KindText, Text: "x"}}}})
