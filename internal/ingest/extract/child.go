@@ -132,6 +132,8 @@ func (c *child) readFormat(format string, src *source, s *sink) (err error) {
 		return readPPTX(src, s)
 	case formatXLSX:
 		return readXLSX(src, s)
+	case formatEML:
+		return c.readEML(src, s)
 	case formatHTML:
 		return readHTML(src, s)
 	}

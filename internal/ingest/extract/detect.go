@@ -18,6 +18,7 @@ const (
 	formatDOCX     = "docx"
 	formatPPTX     = "pptx"
 	formatXLSX     = "xlsx"
+	formatEML      = "eml"
 	formatHTML     = "html"
 	formatMarkdown = "markdown"
 	formatText     = "text"
@@ -33,6 +34,7 @@ func mediaTypes() map[string]string {
 		formatDOCX:     "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
 		formatPPTX:     "application/vnd.openxmlformats-officedocument.presentationml.presentation",
 		formatXLSX:     "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+		formatEML:      "message/rfc822",
 		formatHTML:     "text/html",
 		formatMarkdown: "text/markdown",
 		formatText:     "text/plain",
@@ -62,6 +64,8 @@ func sniff(src *source) (string, error) {
 		return sniffZip(src)
 	case bytes.HasPrefix(head, []byte("\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1")):
 		return sniffOLE(src)
+	case hinted(src) == formatEML && headerLine.Match(head), hinted(src) == "" && looksMailed(head):
+		return formatEML, nil
 	}
 	text := decode(head)
 	hint := hinted(src)
@@ -126,6 +130,8 @@ func hinted(src *source) string {
 		return formatPPTX
 	case "xlsx", "xlsm", "xltx":
 		return formatXLSX
+	case "eml":
+		return formatEML
 	case "html", "htm", "xhtml":
 		return formatHTML
 	case "md", "markdown", "mdown", "mkd":
@@ -160,7 +166,11 @@ func hinted(src *source) string {
 
 // nontext reports a format that is known by its content alone.
 func nontext(format string) bool {
-	return format == formatPDF || format == formatDOCX || format == formatPPTX || format == formatXLSX
+	switch format {
+	case formatPDF, formatDOCX, formatPPTX, formatXLSX, formatEML:
+		return true
+	}
+	return false
 }
 
 func startsDocument(body string) bool {

@@ -1,4 +1,4 @@
-// Package extract turns a file into blocks of text: PDF, Office files, HTML, Markdown, plain text, CSV, JSON. The work is
+// Package extract turns a file into blocks of text: PDF, Office files, e-mail, HTML, Markdown, plain text, CSV, JSON. The work is
 // done by a child process, so that a hostile file can take down only that; the ingest feature calls Extract, the command
 // line's hidden extract-child command calls Child.
 package extract

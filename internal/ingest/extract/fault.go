@@ -24,7 +24,7 @@ const (
 
 // Supported lists the formats that are read, for messages and pages of reference.
 func Supported() []string {
-	return []string{"PDF", "DOCX", "PPTX", "XLSX", "HTML", "Markdown", "plain text", "CSV", "TSV", "JSON", "JSONL"}
+	return []string{"PDF", "DOCX", "PPTX", "XLSX", "e-mail", "HTML", "Markdown", "plain text", "CSV", "TSV", "JSON", "JSONL"}
 }
 
 // Permanent reports whether another try with the same bytes would end the same way, so that a run gives up at once.
