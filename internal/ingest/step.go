@@ -80,7 +80,7 @@ func (p *Pipeline) extract(ctx context.Context, r *runRow) error {
 	if len(blocks) == 0 {
 		return fault.New(fault.Invalid, extract.CodeEmpty, "%s holds no text", name).Hinted("remove it, or upload a version with text")
 	}
-	found, warnings, err := parseFound(result.Title, result.Metadata)
+	found, warnings, err := parseFound(result.Title, result.Language, result.Metadata)
 	if err != nil {
 		return err
 	}
