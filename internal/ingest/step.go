@@ -107,6 +107,9 @@ func (p *Pipeline) extract(ctx context.Context, r *runRow) error {
 		partial = 1
 	}
 	detail := map[string]any{"blocks": len(blocks), "pages": result.PagesRead, "media_type": result.MediaType}
+	if result.RecognizedPages > 0 {
+		detail["recognized_pages"], detail["ocr_confidence"] = result.RecognizedPages, result.Confidence
+	}
 	if result.Language != "" {
 		detail["language"] = result.Language
 	}

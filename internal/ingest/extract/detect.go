@@ -19,6 +19,9 @@ const (
 	formatPPTX     = "pptx"
 	formatXLSX     = "xlsx"
 	formatEML      = "eml"
+	formatPNG      = "png"
+	formatJPEG     = "jpeg"
+	formatTIFF     = "tiff"
 	formatHTML     = "html"
 	formatMarkdown = "markdown"
 	formatText     = "text"
@@ -35,6 +38,9 @@ func mediaTypes() map[string]string {
 		formatPPTX:     "application/vnd.openxmlformats-officedocument.presentationml.presentation",
 		formatXLSX:     "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
 		formatEML:      "message/rfc822",
+		formatPNG:      "image/png",
+		formatJPEG:     "image/jpeg",
+		formatTIFF:     "image/tiff",
 		formatHTML:     "text/html",
 		formatMarkdown: "text/markdown",
 		formatText:     "text/plain",
@@ -75,6 +81,11 @@ func sniff(src *source) (string, error) {
 	found := mimetype.Detect(head)
 	if found.Is("application/octet-stream") { // it may be text in a wide charset
 		found = mimetype.Detect([]byte(text))
+	}
+	for _, format := range []string{formatPNG, formatJPEG, formatTIFF} {
+		if found.Is(mediaTypes()[format]) {
+			return format, nil
+		}
 	}
 	switch {
 	case !found.Is("application/octet-stream") && !isText(found):
@@ -167,7 +178,7 @@ func hinted(src *source) string {
 // nontext reports a format that is known by its content alone.
 func nontext(format string) bool {
 	switch format {
-	case formatPDF, formatDOCX, formatPPTX, formatXLSX, formatEML:
+	case formatPDF, formatDOCX, formatPPTX, formatXLSX, formatEML, formatPNG, formatJPEG, formatTIFF:
 		return true
 	}
 	return false

@@ -149,7 +149,7 @@ func (c *child) attachment(p *enmime.Part, src *source, s *sink) error {
 			s.warn("the attachment %q holds no text", name)
 		}
 		return nil
-	case errors.As(err, &f) && f.Code == CodeUnsupported:
+	case errors.As(err, &f) && (f.Code == CodeUnsupported || f.Code == CodeNoOCR):
 		s.warn("the attachment %q was not read: %s", name, f.Text)
 	case errors.As(err, &f):
 		s.partial("the attachment %q was not read to its end: %s", name, f.Text)

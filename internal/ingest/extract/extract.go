@@ -46,7 +46,8 @@ func (e *Extractor) Extract(ctx context.Context, path, name, declaredType string
 	if err != nil {
 		return Result{}, fmt.Errorf("locate %q: %w", name, err)
 	}
-	r := request{Path: path, Name: name, DeclaredType: declaredType, Config: e.config, CacheDir: e.config.CacheDir}
+	r := request{Path: path, Name: name, DeclaredType: declaredType, Config: e.config, CacheDir: e.config.CacheDir,
+		Tesseract: e.config.OCR.tesseract()}
 	// What can be told without a process is told without one.
 	src, err := open(r)
 	if err != nil {

@@ -39,6 +39,9 @@ type sink struct {
 	sample     strings.Builder
 	silenced   int // warnings above the bound
 
+	scanned, unsure []int // pages whose text was recognized; pages where that was not sure enough
+	scans           scan  // the words and confidences of all of them
+
 	into        *sink // of an attachment: the sink of what it is attached to
 	depth       int
 	attachments int   // of the file, counted in its own sink
