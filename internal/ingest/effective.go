@@ -60,9 +60,10 @@ func (c Collection) wanted(found map[string]any) map[string]any {
 	return kept
 }
 
-// parseFound reads what the extractor found in the bytes: front matter, a document's properties. An access tier must be
-// right; any other field that cannot be used is left out with a warning.
-func parseFound(title string, found map[string]string) (m Metadata, warnings []string, err error) {
+// parseFound reads what the extractor found in the bytes: front matter, a document's properties, its language. An access
+// tier must be right; any other field that cannot be used is left out with a warning. A document that names no date has
+// that of its last change.
+func parseFound(title, language string, found map[string]string) (m Metadata, warnings []string, err error) {
 	m.Title = title
 	for _, key := range slices.Sorted(maps.Keys(found)) {
 		one, err := ParseMetadata(map[string]any{key: found[key]})
@@ -79,7 +80,26 @@ func parseFound(title string, found map[string]string) (m Metadata, warnings []s
 		m.Fields = nil
 		warnings = append(warnings, "left out: more fields in the document's own metadata than are kept")
 	}
+	if m.Date == "" {
+		m.Date = dayOf(found["modified"], found["created"])
+	}
+	if _, said := m.Fields["language"]; !said && language != "" && len(m.Fields) < maxFields {
+		m = Metadata{Fields: map[string]any{"language": language}}.Over(m)
+	}
 	return m, warnings, nil
+}
+
+// dayOf is the day of the first time that is one: what programs write about a file is not always.
+func dayOf(times ...string) string {
+	for _, value := range times {
+		if t, err := time.Parse(time.RFC3339, value); err == nil {
+			return t.UTC().Format(time.DateOnly)
+		}
+		if t, err := time.Parse(time.DateOnly, value); err == nil {
+			return t.Format(time.DateOnly)
+		}
+	}
+	return ""
 }
 
 // titleOf is what a document is called: by its metadata, else by its file.

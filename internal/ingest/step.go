@@ -80,7 +80,7 @@ func (p *Pipeline) extract(ctx context.Context, r *runRow) error {
 	if len(blocks) == 0 {
 		return fault.New(fault.Invalid, extract.CodeEmpty, "%s holds no text", name).Hinted("remove it, or upload a version with text")
 	}
-	found, warnings, err := parseFound(result.Title, result.Metadata)
+	found, warnings, err := parseFound(result.Title, result.Language, result.Metadata)
 	if err != nil {
 		return err
 	}
@@ -107,6 +107,9 @@ func (p *Pipeline) extract(ctx context.Context, r *runRow) error {
 		partial = 1
 	}
 	detail := map[string]any{"blocks": len(blocks), "pages": result.PagesRead, "media_type": result.MediaType}
+	if result.RecognizedPages > 0 {
+		detail["recognized_pages"], detail["ocr_confidence"] = result.RecognizedPages, result.Confidence
+	}
 	if result.Language != "" {
 		detail["language"] = result.Language
 	}

@@ -101,78 +101,14 @@ func runsOn(a, b Block) bool {
 	return text != "" && !strings.ContainsAny(text[len(text)-1:], ".!?:;")
 }
 
-// section is what stands under one heading path.
-type section struct {
-	path   []string
-	anchor string
-	units  []unit
-}
-
-// sections follows the headings. A heading with nothing under it but a deeper heading is kept with that one.
-func (d *document) sections(title string) []section {
-	type rank struct {
-		level int
-		text  string
-	}
-	var out []section
-	var stack []rank
-	path := func() []string {
-		var p []string
-		if title != "" {
-			p = append(p, title)
-		}
-		for i, r := range stack {
-			if i == 0 && r.text == title {
-				continue
-			}
-			p = append(p, r.text)
-		}
-		return p
-	}
-	current := section{path: path()}
-	bare := 0 // the level of the current section's last heading while it has no body
-	end := func() {
-		if len(current.units) > 0 {
-			out = append(out, current)
-		}
-	}
-	for i := 0; i < len(d.blocks); i++ {
-		b := d.blocks[i]
-		if strings.TrimSpace(b.Text) == "" {
-			continue
-		}
-		if b.Kind != KindHeading {
-			last := i
-			for last+1 < len(d.blocks) && runsOn(d.blocks[last], d.blocks[last+1]) {
-				last++
-			}
-			current.units = append(current.units, d.units(i, last)...)
-			bare, i = 0, last
-			continue
-		}
-		level := max(b.Level, 1)
-		for len(stack) > 0 && stack[len(stack)-1].level >= level {
-			stack = stack[:len(stack)-1]
-		}
-		stack = append(stack, rank{level, strings.Join(strings.Fields(b.Text), " ")})
-		if bare == 0 || level <= bare {
-			end()
-			current = section{}
-		}
-		current.path, bare = path(), level
-		if b.Anchor != "" {
-			current.anchor = b.Anchor
-		}
-		current.units = append(current.units, d.units(i, i)...)
-	}
-	end()
-	return out
-}
-
 // emit makes the chunks of one section.
 func (d *document) emit(s section) {
 	from := 0
-	for _, to := range append(cuts(d.config, s.units), len(s.units)) {
+	find := cuts
+	if d.config.Strategy == Tokens {
+		find = fixedCuts
+	}
+	for _, to := range append(find(d.config, s.units), len(s.units)) {
 		d.chunk(s, from, to)
 		from = to
 	}
@@ -183,6 +119,9 @@ func (d *document) chunk(s section, from, to int) {
 	units := s.units[from:to]
 	c := Chunk{Ordinal: len(d.chunks), Heading: s.path, Start: units[0].start, End: units[len(units)-1].end, Kind: kindOf(units),
 		PageFrom: d.blocks[units[0].block].Page, PageTo: d.blocks[units[len(units)-1].last].Page}
+	if len(units[0].path) > 0 {
+		c.Heading = units[0].path
+	}
 	first := from
 	for tokens := 0; first > 0 && tokens+s.units[first-1].tokens <= d.config.Overlap; first-- {
 		tokens += s.units[first-1].tokens

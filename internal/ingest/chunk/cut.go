@@ -22,7 +22,7 @@ func cuts(cfg Config, units []unit) []int {
 	reach := cfg.Tokens / 2
 	value := make([]uint64, n+1)
 	for i := 1; i < n; i++ {
-		if value[i] = weigh(units[i-1]); at[i] < reach || at[n]-at[i] < reach {
+		if value[i] = weigh(cfg, units[i-1]); at[i] < reach || at[n]-at[i] < reach {
 			value[i] = math.MaxUint64
 		}
 	}
@@ -33,7 +33,7 @@ func cuts(cfg Config, units []unit) []int {
 		if i < n && !least(value, at, i, reach) {
 			continue
 		}
-		out = splitLong(out, units, at, start, i, limit, reach/2)
+		out = splitLong(cfg, out, units, at, start, i, limit, reach/2)
 		if i < n {
 			out = append(out, i)
 		}
@@ -43,11 +43,14 @@ func cuts(cfg Config, units []unit) []int {
 }
 
 // weigh is a unit's claim to be the last of a chunk: its hash, less where a paragraph ends.
-func weigh(u unit) uint64 {
+// By the strategy recursive it is least where a section ends; by the strategy sentences all ends are alike.
+func weigh(cfg Config, u unit) uint64 {
 	switch {
 	case u.sticks:
 		return math.MaxUint64
-	case u.closes:
+	case u.ends && cfg.Strategy == Recursive:
+		return u.hash >> 8
+	case u.closes && cfg.Strategy != Sentences:
 		return u.hash >> 3
 	}
 	return u.hash >> 1
@@ -80,7 +83,7 @@ func pieceLimit(cfg Config, table bool) int {
 }
 
 // splitLong cuts the units from start to end until no part is above the limit.
-func splitLong(out []int, units []unit, at []int, start, end, limit, margin int) []int {
+func splitLong(cfg Config, out []int, units []unit, at []int, start, end, limit, margin int) []int {
 	if at[end]-at[start] <= limit || end-start < 2 {
 		return out
 	}
@@ -90,7 +93,7 @@ func splitLong(out []int, units []unit, at []int, start, end, limit, margin int)
 		if at[i]-at[start] < margin || at[end]-at[i] < margin {
 			continue
 		}
-		value, far := weigh(units[i-1]), max(at[i]-middle, middle-at[i])
+		value, far := weigh(cfg, units[i-1]), max(at[i]-middle, middle-at[i])
 		if best == 0 || value < bestValue || value == bestValue && far < bestFar {
 			best, bestValue, bestFar = i, value, far
 		}
@@ -101,6 +104,22 @@ func splitLong(out []int, units []unit, at []int, start, end, limit, margin int)
 			best++
 		}
 	}
-	out = splitLong(out, units, at, start, best, limit, margin)
-	return splitLong(append(out, best), units, at, best, end, limit, margin)
+	out = splitLong(cfg, out, units, at, start, best, limit, margin)
+	return splitLong(cfg, append(out, best), units, at, best, end, limit, margin)
+}
+
+// fixedCuts fills each chunk up to the target, wherever that falls. An inserted word moves every cut after it.
+func fixedCuts(cfg Config, units []unit) (out []int) {
+	room := cfg.Tokens
+	if slices.ContainsFunc(units, func(u unit) bool { return u.header.end > 0 }) {
+		room = min(room, pieceLimit(cfg, true))
+	}
+	tokens := 0
+	for i, u := range units {
+		if tokens > 0 && tokens+u.tokens > room {
+			out, tokens = append(out, i), 0
+		}
+		tokens += u.tokens
+	}
+	return out
 }

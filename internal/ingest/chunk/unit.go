@@ -17,6 +17,8 @@ type unit struct {
 	closes      bool // ends a block of a format without pages, where that is sure to be a paragraph's end
 	sticks      bool // must not be cut off from the next: headings, header rows
 	header      span // the header of the table it is a row of
+	ends        bool // the last before a heading, where the document is one section
+	path        []string
 }
 
 type span struct{ start, end int }
@@ -46,7 +48,9 @@ func (d *document) units(first, last int) []unit {
 			spans = lines(d.text, whole)
 		}
 	default:
-		spans, limit = sentences(d.text, whole), limit/4
+		if spans, limit = sentences(d.text, whole), limit/4; d.config.Strategy == Tokens {
+			spans = fixedPieces(d.text, whole)
+		}
 	}
 	var out []unit
 	at := first
@@ -165,6 +169,22 @@ func wordPieces(text string, s span, limit int) (out []span) {
 		}
 	}
 	return kept
+}
+
+// fixedPieces cuts text after so many tokens, between words.
+func fixedPieces(text string, s span) (out []span) {
+	start, tokens := s.start, 0
+	for at := s.start; at < s.end; {
+		end := atom(text, at, s.end)
+		if tokens += EstimateTokens(text[at:end]); tokens >= pieceMin || end == s.end {
+			if p := trim(text, span{start, end}); p.start < p.end {
+				out = append(out, p)
+			}
+			start, tokens = end, 0
+		}
+		at = end
+	}
+	return out
 }
 
 // atom returns the end of the word at the offset with the spaces before it, or of four characters of a long one.

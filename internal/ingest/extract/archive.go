@@ -143,7 +143,11 @@ func (a *archive) tree(name string) (*node, error) {
 		case xml.StartElement:
 			n := &node{name: t.Name.Local, attrs: make(map[string]string, len(t.Attr))}
 			for _, at := range t.Attr {
-				n.attrs[at.Name.Local] = at.Value
+				name := at.Name.Local
+				if strings.HasSuffix(at.Name.Space, "/relationships") { // r:id beside an id of its own
+					name = "rel:" + name
+				}
+				n.attrs[name] = at.Value
 			}
 			top := stack[len(stack)-1]
 			top.children = append(top.children, n)

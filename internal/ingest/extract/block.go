@@ -37,4 +37,7 @@ type Result struct {
 	Warnings  []string          `json:"warnings,omitempty"`   // for users: what, where
 	Metadata  map[string]string `json:"metadata,omitempty"`   // what the format holds: author, created, front matter…
 	Language  string            `json:"language,omitempty"`   // ISO 639-1, "" when unsure
+
+	RecognizedPages int `json:"recognized_pages,omitempty"` // whose text comes from text recognition
+	Confidence      int `json:"ocr_confidence,omitempty"`   // of that, the mean of its words in percent
 }

@@ -110,7 +110,7 @@ func (c *child) read(r request, s *sink) (result Result, err error) {
 			return Result{}, damaged(src, "%s", s.res.Warnings[0])
 		}
 		return Result{}, fault.New(fault.Invalid, CodeEmpty, "%q holds no text", r.Name).
-			Hinted("if it is a scan, run text recognition (OCR) over it first")
+			Hinted("remove it, or send a version with text")
 	}
 	return s.result(mediaType), nil
 }
@@ -128,6 +128,14 @@ func (c *child) readFormat(format string, src *source, s *sink) (err error) {
 		return c.readPDF(src, s)
 	case formatDOCX:
 		return readDOCX(src, s)
+	case formatPPTX:
+		return readPPTX(src, s)
+	case formatXLSX:
+		return readXLSX(src, s)
+	case formatPNG, formatJPEG, formatTIFF:
+		return readImage(src, s)
+	case formatEML:
+		return c.readEML(src, s)
 	case formatHTML:
 		return readHTML(src, s)
 	}

@@ -2,6 +2,7 @@ package extract
 
 import (
 	"fmt"
+	"regexp"
 	"time"
 )
 
@@ -14,11 +15,12 @@ type Config struct {
 	MaxBytes          int64         `yaml:"max_bytes" json:"max_bytes" doc:"The largest file that is read."`
 	MaxPages          int           `yaml:"max_pages" json:"max_pages" doc:"Pages after which the rest of a file is left out, with a warning."`
 	MaxTextBytes      int64         `yaml:"max_text_bytes" json:"max_text_bytes" doc:"Extracted text after which the rest of a file is left out, with a warning."`
-	MaxArchiveBytes   int64         `yaml:"max_archive_bytes" json:"max_archive_bytes" doc:"The most a zipped format (DOCX) may unpack to, all entries together."`
+	MaxArchiveBytes   int64         `yaml:"max_archive_bytes" json:"max_archive_bytes" doc:"The most a zipped format (DOCX, PPTX, XLSX) may unpack to, all entries together."`
 	MaxArchiveEntries int           `yaml:"max_archive_entries" json:"max_archive_entries" doc:"The most entries a zipped format may hold."`
 	MaxArchiveRatio   int64         `yaml:"max_archive_ratio" json:"max_archive_ratio" doc:"The highest ratio of unpacked to packed size of an entry of a zipped format."`
 	RecycleAfter      int           `yaml:"recycle_after" json:"recycle_after" doc:"Files after which an extracting process is replaced by a fresh one."`
 	IdleTimeout       time.Duration `yaml:"idle_timeout" json:"idle_timeout" doc:"How long an extracting process is kept warm with nothing to do."`
+	OCR               OCR           `yaml:"ocr" json:"ocr" doc:"Text recognition for scanned pages and pictures, by tesseract."`
 
 	Command  []string `yaml:"-" json:"-" doc:"The command of the extracting process; by default this binary with extract-child."`
 	CacheDir string   `yaml:"-" json:"-" doc:"Where the compiled PDF engine is kept between starts; set from the data folder."`
@@ -39,8 +41,11 @@ func Default() Config {
 		MaxArchiveRatio:   200,
 		RecycleAfter:      200,
 		IdleTimeout:       time.Minute,
+		OCR:               OCR{Command: "tesseract", Languages: "eng", Timeout: time.Minute},
 	}
 }
+
+var languages = regexp.MustCompile(`^[A-Za-z][A-Za-z_/]*(\+[A-Za-z][A-Za-z_/]*)*$`)
 
 // Check refuses limits that make extraction impossible and warns about unwise ones.
 func (c Config) Check() (warnings []string, err error) {
@@ -53,6 +58,7 @@ func (c Config) Check() (warnings []string, err error) {
 		{"max_text_bytes", c.MaxTextBytes}, {"max_archive_bytes", c.MaxArchiveBytes},
 		{"max_archive_entries", int64(c.MaxArchiveEntries)}, {"max_archive_ratio", c.MaxArchiveRatio},
 		{"recycle_after", int64(c.RecycleAfter)}, {"idle_timeout", int64(c.IdleTimeout)},
+		{"ocr.timeout", int64(c.OCR.Timeout)},
 	} {
 		if f.value <= 0 {
 			return nil, fmt.Errorf("%s must be above zero", f.name)
@@ -60,6 +66,12 @@ func (c Config) Check() (warnings []string, err error) {
 	}
 	if c.PageTimeout > c.FileTimeout {
 		return nil, fmt.Errorf("page_timeout (%s) must not exceed file_timeout (%s)", c.PageTimeout, c.FileTimeout)
+	}
+	if c.OCR.Timeout > c.PageTimeout {
+		return nil, fmt.Errorf("ocr.timeout (%s) must not exceed page_timeout (%s)", c.OCR.Timeout, c.PageTimeout)
+	}
+	if !languages.MatchString(c.OCR.Languages) {
+		return nil, fmt.Errorf("ocr.languages must be names such as eng or eng+deu, not %q", c.OCR.Languages)
 	}
 	if c.MaxMemoryBytes < 256<<20 {
 		warnings = append(warnings, "max_memory_bytes under 256 MiB stops the extraction of ordinary PDFs")

@@ -4,6 +4,7 @@ import (
 	"archive/zip"
 	"bytes"
 	"path"
+	"regexp"
 	"strings"
 
 	"github.com/gabriel-vasile/mimetype"
@@ -15,6 +16,12 @@ import (
 const (
 	formatPDF      = "pdf"
 	formatDOCX     = "docx"
+	formatPPTX     = "pptx"
+	formatXLSX     = "xlsx"
+	formatEML      = "eml"
+	formatPNG      = "png"
+	formatJPEG     = "jpeg"
+	formatTIFF     = "tiff"
 	formatHTML     = "html"
 	formatMarkdown = "markdown"
 	formatText     = "text"
@@ -28,6 +35,12 @@ func mediaTypes() map[string]string {
 	return map[string]string{
 		formatPDF:      "application/pdf",
 		formatDOCX:     "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+		formatPPTX:     "application/vnd.openxmlformats-officedocument.presentationml.presentation",
+		formatXLSX:     "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+		formatEML:      "message/rfc822",
+		formatPNG:      "image/png",
+		formatJPEG:     "image/jpeg",
+		formatTIFF:     "image/tiff",
 		formatHTML:     "text/html",
 		formatMarkdown: "text/markdown",
 		formatText:     "text/plain",
@@ -57,15 +70,22 @@ func sniff(src *source) (string, error) {
 		return sniffZip(src)
 	case bytes.HasPrefix(head, []byte("\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1")):
 		return sniffOLE(src)
+	case hinted(src) == formatEML && headerLine.Match(head), hinted(src) == "" && looksMailed(head):
+		return formatEML, nil
 	}
 	text := decode(head)
 	hint := hinted(src)
-	if hint == formatPDF || hint == formatDOCX {
+	if nontext(hint) {
 		hint = "" // it is not, or its content would have said so
 	}
 	found := mimetype.Detect(head)
 	if found.Is("application/octet-stream") { // it may be text in a wide charset
 		found = mimetype.Detect([]byte(text))
+	}
+	for _, format := range []string{formatPNG, formatJPEG, formatTIFF} {
+		if found.Is(mediaTypes()[format]) {
+			return format, nil
+		}
 	}
 	switch {
 	case !found.Is("application/octet-stream") && !isText(found):
@@ -117,6 +137,12 @@ func hinted(src *source) string {
 		return formatPDF
 	case "docx", "docm", "dotx":
 		return formatDOCX
+	case "pptx", "pptm", "ppsx", "ppsm", "potx":
+		return formatPPTX
+	case "xlsx", "xlsm", "xltx":
+		return formatXLSX
+	case "eml":
+		return formatEML
 	case "html", "htm", "xhtml":
 		return formatHTML
 	case "md", "markdown", "mdown", "mkd":
@@ -149,6 +175,15 @@ func hinted(src *source) string {
 	return ""
 }
 
+// nontext reports a format that is known by its content alone.
+func nontext(format string) bool {
+	switch format {
+	case formatPDF, formatDOCX, formatPPTX, formatXLSX, formatEML, formatPNG, formatJPEG, formatTIFF:
+		return true
+	}
+	return false
+}
+
 func startsDocument(body string) bool {
 	body = strings.ToLower(body[:min(len(body), 64)])
 	return strings.HasPrefix(body, "<!doctype html") || strings.HasPrefix(body, "<html")
@@ -177,11 +212,14 @@ func controls(head []byte, text string) bool {
 	return odd*50 > len(head)+50
 }
 
-// sniffZip looks into a zip for the part that makes it a DOCX, and names the others that share the wrapping.
+// officeEntry is the start of the names of what an Office file wraps.
+var officeEntry = regexp.MustCompile(`(word|ppt|xl)/`)
+
+// sniffZip looks into a zip for the part that tells which Office format it wraps.
 func sniffZip(src *source) (string, error) {
 	archive, err := zip.NewReader(src.file, src.size)
 	if err != nil {
-		if hinted(src) == formatDOCX || bytes.Contains(src.head, []byte("word/")) {
+		if nontext(hinted(src)) || officeEntry.Match(src.head) {
 			return "", damaged(src, "its zip wrapping cannot be read (%v); it may be cut short", err)
 		}
 		return "", damaged(src, "it is a zip archive that cannot be read (%v)", err)
@@ -194,15 +232,15 @@ func sniffZip(src *source) (string, error) {
 		case strings.HasPrefix(name, "word/"):
 			return formatDOCX, nil
 		case strings.HasPrefix(name, "xl/"):
-			return "", unsupported(src, "an Excel workbook")
+			return formatXLSX, nil
 		case strings.HasPrefix(name, "ppt/"):
-			return "", unsupported(src, "a PowerPoint presentation")
+			return formatPPTX, nil
 		}
 	}
 	return "", unsupported(src, mimetype.Detect(src.head).String())
 }
 
-// sniffOLE tells an encrypted DOCX, which is wrapped in the old Office container, from an old Office file.
+// sniffOLE tells an encrypted Office file, which is wrapped in the old Office container, from an old Office file.
 func sniffOLE(src *source) (string, error) {
 	raw, err := src.bytes()
 	if err != nil {

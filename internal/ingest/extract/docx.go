@@ -15,7 +15,7 @@ func readDOCX(src *source, s *sink) error {
 	if err != nil {
 		return err
 	}
-	main, err := a.mainPart()
+	main, err := a.mainPart("word/document.xml")
 	if err != nil {
 		return err
 	}
@@ -54,8 +54,8 @@ func readDOCX(src *source, s *sink) error {
 	return w.endList()
 }
 
-// mainPart follows the package's relation to its main part, which most programs call word/document.xml.
-func (a *archive) mainPart() (string, error) {
+// mainPart follows the package's relation to its main part, which most programs call usual.
+func (a *archive) mainPart(usual string) (string, error) {
 	relations, err := a.tree("_rels/.rels")
 	if err != nil {
 		return "", err
@@ -67,7 +67,7 @@ func (a *archive) mainPart() (string, error) {
 			}
 		}
 	}
-	return "word/document.xml", nil
+	return usual, nil
 }
 
 func (a *archive) properties(s *sink) error {

@@ -1,5 +1,5 @@
-// Package extract turns a file into blocks of text: PDF, DOCX, HTML, Markdown, plain text, CSV, JSON. The work is done
-// by a child process, so that a hostile file can take down only that; the ingest feature calls Extract, the command
+// Package extract turns a file into blocks of text: PDF, Office files, e-mail, HTML, Markdown, plain text, CSV, JSON. The work is
+// done by a child process, so that a hostile file can take down only that; the ingest feature calls Extract, the command
 // line's hidden extract-child command calls Child.
 package extract
 
@@ -46,7 +46,8 @@ func (e *Extractor) Extract(ctx context.Context, path, name, declaredType string
 	if err != nil {
 		return Result{}, fmt.Errorf("locate %q: %w", name, err)
 	}
-	r := request{Path: path, Name: name, DeclaredType: declaredType, Config: e.config, CacheDir: e.config.CacheDir}
+	r := request{Path: path, Name: name, DeclaredType: declaredType, Config: e.config, CacheDir: e.config.CacheDir,
+		Tesseract: e.config.OCR.tesseract()}
 	// What can be told without a process is told without one.
 	src, err := open(r)
 	if err != nil {

@@ -19,18 +19,19 @@ const (
 	CodeMemory      = "extract_memory"      // took too much memory
 	CodeCrashed     = "extract_crashed"     // the extracting process died of it
 	CodeUnreadable  = "file_unreadable"     // the file could not be opened
+	CodeNoOCR       = "ocr_missing"         // a scan, and no text recognition on this machine
 	CodeUnavailable = "extract_unavailable" // no extracting process can be had
 )
 
 // Supported lists the formats that are read, for messages and pages of reference.
 func Supported() []string {
-	return []string{"PDF", "DOCX", "HTML", "Markdown", "plain text", "CSV", "TSV", "JSON", "JSONL"}
+	return []string{"PDF", "DOCX", "PPTX", "XLSX", "e-mail", "HTML", "Markdown", "plain text", "CSV", "TSV", "JSON", "JSONL", "PNG, JPEG and TIFF where tesseract is installed"}
 }
 
 // Permanent reports whether another try with the same bytes would end the same way, so that a run gives up at once.
 func Permanent(err error) bool {
 	var f *fault.Fault
 	return errors.As(err, &f) && slices.Contains([]string{
-		CodeEncrypted, CodeDamaged, CodeEmpty, CodeUnsupported, CodeTooLarge, CodeZipBomb, CodeMemory,
+		CodeEncrypted, CodeDamaged, CodeEmpty, CodeUnsupported, CodeTooLarge, CodeZipBomb, CodeMemory, CodeNoOCR,
 	}, f.Code)
 }

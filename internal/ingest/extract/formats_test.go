@@ -223,15 +223,17 @@ func TestTheContentDecidesWhatAFileIs(t *testing.T) {
 		{"lines of JSON called .json", "a.json", "", []byte("{\"a\":1}\n{\"a\":2}\n"), "application/json", ""},
 		{"text called .pdf", "a.pdf", "", []byte("I am no PDF but readable text."), "text/plain", ""},
 		{"a source file", "main.go", "", []byte("package main\n\nfunc main() {}\n"), "text/plain", ""},
-		{"an image", "a.png", "", []byte("\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR"), "", CodeUnsupported},
-		{"an image called .pdf", "a.pdf", "", []byte("\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR"), "", CodeUnsupported},
+		{"an image", "a.png", "", []byte("\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR"), "", CodeNoOCR},
+		{"an image called .pdf", "a.pdf", "", []byte("\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR"), "", CodeNoOCR},
+		{"a film", "a.mp4", "", []byte("\x00\x00\x00\x18ftypmp42\x00\x00\x00\x00mp42isom"), "", CodeUnsupported},
 		{"garbage called .txt", "a.txt", "", garbage(4000), "", CodeDamaged},
 		{"garbage called .csv", "a.csv", "", garbage(4000), "", CodeDamaged},
 		{"garbage without an extension", "a", "", garbage(4000), "", CodeUnsupported},
 		{"RTF", "a.rtf", "", []byte(`{\rtf1\ansi Hello}`), "", CodeUnsupported},
 		{"an encrypted Office file", "a.docx", "", append([]byte("\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"), "....E\x00n\x00c\x00r\x00y\x00p\x00t\x00e\x00d\x00P\x00a\x00c\x00k\x00a\x00g\x00e\x00"...), "", CodeEncrypted},
 		{"an old Word file", "a.doc", "", append([]byte("\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"), "WordDocument"...), "", CodeUnsupported},
-		{"a workbook", "a.xlsx", "", writeZip(t, map[string]string{"xl/workbook.xml": "<workbook/>"}), "", CodeUnsupported},
+		{"a workbook called .csv", "a.csv", "", writeXLSX(t, nil), "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", ""},
+		{"an archive", "a.zip", "", writeZip(t, map[string]string{"readme.txt": "Hello"}), "", CodeUnsupported},
 		{"spaces only", "a.txt", "", []byte(" \n\t \n"), "", CodeEmpty},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -239,7 +241,7 @@ func TestTheContentDecidesWhatAFileIs(t *testing.T) {
 			if x.code() != c.code || x.err == nil && x.MediaType != c.mediaType {
 				t.Errorf("got %q (%v), %q", x.code(), x.err, x.MediaType)
 			}
-			if c.code == CodeUnsupported && !strings.Contains(faultHint(x.err), "PDF, DOCX, HTML") {
+			if c.code == CodeUnsupported && !strings.Contains(faultHint(x.err), "PDF, DOCX, PPTX") {
 				t.Errorf("the hint does not list what is read: %q", faultHint(x.err))
 			}
 		})

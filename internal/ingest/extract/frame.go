@@ -17,6 +17,7 @@ type request struct {
 	DeclaredType string `json:"declared_type,omitempty"`
 	Config       Config `json:"config"`
 	CacheDir     string `json:"cache_dir,omitempty"`
+	Tesseract    string `json:"tesseract,omitempty"` // the program's path, "" where there is none
 }
 
 // reply is one frame from the child: exactly one field is set. Done or Fault ends the file.

@@ -70,6 +70,23 @@ func FuzzDOCX(f *testing.F) {
 	})
 }
 
+func FuzzPPTX(f *testing.F) {
+	f.Add(titleShape("title", "A")+textShape("<a:p/>"), "<a:p/>")
+	f.Add(slideTableXML(`<a:tr><a:tc vMerge="1"/></a:tr>`)+"<p:grpSp><p:grpSp/></p:grpSp>", "<a:p><a:pPr lvl=\"9\"/><a:fld><a:t>x</a:t></a:fld></a:p>")
+	f.Fuzz(func(t *testing.T, shapes, notes string) {
+		fuzzReader(t, "a.pptx", writePPTX(t, []testSlide{{shapes: shapes, notes: notes}}, nil))
+	})
+}
+
+func FuzzXLSX(f *testing.F) {
+	book := writeXLSX(f, nil)
+	f.Add(`<worksheet><sheetData><row r="1"><c r="A1" t="s"><v>0</v></c></row></sheetData><mergeCells><mergeCell ref="A1:C9"/></mergeCells></worksheet>`, "<sst><si><t>x</t></si></sst>")
+	f.Add(`<worksheet><sheetData><row r="7"><c r="XFD7" t="inlineStr"><is><t>y</t></is></c></row><row/><row r="2"><c><f>1</f></c></row></sheetData>`, "<sst/>")
+	f.Fuzz(func(t *testing.T, sheet, texts string) {
+		fuzzReader(t, "a.xlsx", changeParts(t, book, map[string]string{"xl/worksheets/sheet1.xml": sheet, "xl/sharedStrings.xml": texts}))
+	})
+}
+
 func FuzzFrame(f *testing.F) {
 	var good bytes.Buffer
 	_ = writeFrame(&good, reply{Page: &Page{Number: 3, Blocks: []Block{{Kind: KindText, Text: "x"}}}})

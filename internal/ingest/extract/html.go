@@ -28,6 +28,10 @@ func readHTML(src *source, s *sink) error {
 	} else {
 		text = decode(raw)
 	}
+	return readHTMLText(text, src, s)
+}
+
+func readHTMLText(text string, src *source, s *sink) error {
 	doc, err := html.Parse(strings.NewReader(text))
 	if err != nil {
 		return damaged(src, "%v", err)

@@ -132,6 +132,9 @@ func inProcess(t testing.TB, c Config, name, declared string, content []byte) ex
 	t.Helper()
 	var pipe bytes.Buffer
 	r := request{Path: file(t, "input", content), Name: name, DeclaredType: declared, Config: c, CacheDir: cacheDir}
+	if filepath.IsAbs(c.OCR.Command) { // else the tests would depend on what the machine has
+		r.Tesseract = c.OCR.Command
+	}
 	ch := &child{out: &pipe, bounded: true, engine: sharedEngine}
 	defer func() { sharedEngine = ch.engine }()
 	if err := ch.serve(r); err != nil {

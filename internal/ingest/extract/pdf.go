@@ -115,7 +115,8 @@ func (c *child) readPDF(src *source, s *sink) error {
 	if cutShort(src) {
 		s.partial("%q seems cut short: its end marker is missing; what was found is kept", src.Name)
 	}
-	var blank []int
+	var blank, unread []int
+	defer s.tellScans()
 	for i := range min(d.pages, src.Config.MaxPages) {
 		if err := s.turn(i + 1); err != nil {
 			return err
@@ -125,12 +126,28 @@ func (c *child) readPDF(src *source, s *sink) error {
 		if err != nil {
 			s.partial("page %d could not be read: %v", i+1, err)
 		}
+		letters := 0
+		for _, b := range blocks {
+			letters += len(b.Text)
+		}
+		scanned := err == nil && letters < fewLetters && d.pictured(i)
 		for _, b := range blocks {
 			if err := s.add(b); err != nil {
 				return err
 			}
 		}
-		if s.characters == before && err == nil {
+		switch {
+		case scanned && src.Tesseract == "":
+			unread = append(unread, i+1)
+		case scanned:
+			sc, err := d.scan(src.request, i)
+			if err != nil {
+				s.partial("page %d is a picture whose text could not be recognized: %v", i+1, err)
+			} else if err := s.addScan(sc); err != nil {
+				return err
+			}
+		}
+		if s.characters == before && err == nil && !scanned {
 			blank = append(blank, i+1)
 		}
 		if err := s.endPage(); err != nil {
@@ -141,7 +158,13 @@ func (c *child) readPDF(src *source, s *sink) error {
 		s.partial("the pages after page %d of %d were left out", src.Config.MaxPages, d.pages)
 	}
 	if len(blank) > 0 {
-		s.warn("no text on %s; a scanned page needs text recognition (OCR) first", pageList(blank))
+		s.warn("no text on %s", pageList(blank))
+	}
+	if len(unread) > 0 {
+		s.warn("%s: scanned, with little or no text; %s", pageList(unread), src.Config.OCR.missing())
+		if !s.delivered() {
+			return noOCR(src)
+		}
 	}
 	return nil
 }

@@ -20,6 +20,7 @@ type pdfSpec struct {
 	trailer   string // further entries of the trailer
 	bookmarks map[string]int
 	toUnicode string // a CMap for the plain font
+	pictures  bool   // each page shows one
 }
 
 // writePDF writes the smallest PDF that a real reader takes: fonts F1 and F2 are Helvetica and its bold cut.
@@ -61,6 +62,9 @@ func writePDF(spec pdfSpec) []byte {
 			}
 			escaped := strings.NewReplacer(`\`, `\\`, "(", `\(`, ")", `\)`).Replace(t.text)
 			fmt.Fprintf(&content, "BT /%s %g Tf %g %g Td (%s) Tj ET\n", font, t.size, t.x, t.y, escaped)
+		}
+		if spec.pictures {
+			content.WriteString("q 400 0 0 400 100 200 cm BI /W 2 /H 2 /BPC 8 /CS /G /F /AHx ID 00ff00ff> EI Q\n")
 		}
 		object("<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Contents %d 0 R /Resources << /Font << /F1 3 0 R /F2 4 0 R >> >> >>", pageRef(i)+1)
 		object("<< /Length %d >>\nstream\n%s\nendstream", content.Len(), content.String())

@@ -75,7 +75,8 @@ func (p *process) receive(stdout io.Reader) {
 			open = false
 		}
 	}
-	_ = p.cmd.Process.Kill()
+	// The group, so that a program it started ends too; before it is reaped, while its number is still its own.
+	_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL)
 	_ = p.cmd.Wait()
 	close(p.ended)
 	close(p.replies)

@@ -38,10 +38,51 @@ type sink struct {
 	name       string
 	sample     strings.Builder
 	silenced   int // warnings above the bound
+
+	scanned, unsure []int // pages whose text was recognized; pages where that was not sure enough
+	scans           scan  // the words and confidences of all of them
+
+	into        *sink // of an attachment: the sink of what it is attached to
+	depth       int
+	attachments int   // of the file, counted in its own sink
+	unpacked    int64 // bytes of them
 }
 
 func newSink(out io.Writer, r request) *sink {
 	return &sink{out: out, limit: r.Config.MaxTextBytes, name: r.Name, rank: 7, res: Result{Metadata: map[string]string{}}}
+}
+
+// within is the sink of something attached: its blocks go into s, below a heading of their own and without pages.
+func (s *sink) within(name string) *sink {
+	return &sink{into: s, depth: s.depth + 1, limit: s.limit - s.characters, name: name, rank: 7, res: Result{Metadata: map[string]string{}}}
+}
+
+// top is the sink of the file itself.
+func (s *sink) top() *sink {
+	for s.into != nil {
+		s = s.into
+	}
+	return s
+}
+
+// hand gives the blocks on to what the file is attached to.
+func (s *sink) hand() error {
+	blocks, page := s.page.Blocks, s.page.Number
+	s.held, s.page.Blocks = 0, nil
+	for _, b := range blocks {
+		if b.Kind == KindHeading {
+			b.Level = min(b.Level+2, 6)
+		}
+		if b.Page = 0; b.Anchor == "" {
+			if b.Anchor = "attachment " + s.name; page > 0 {
+				b.Anchor += fmt.Sprintf(", page %d", page)
+			}
+		}
+		if err := s.into.add(b); err != nil {
+			return err
+		}
+	}
+	return s.into.flush()
 }
 
 // add takes one block. A text larger than a batch is cut at line or word ends, so that every frame stays bounded.
@@ -122,6 +163,9 @@ func (s *sink) flush() error {
 }
 
 func (s *sink) write() error {
+	if s.into != nil {
+		return s.hand()
+	}
 	if err := writeFrame(s.out, reply{Page: &s.page}); err != nil {
 		s.lost = err
 		return err
