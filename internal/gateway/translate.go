@@ -244,5 +244,8 @@ func (t *translation) Body([]byte, bool) error { return nil }
 func (t *translation) Reading() Reading {
 	r := t.read
 	r.Output = t.output.Tokens()
+	if r.Usage.Source == "" && t.reader != nil {
+		r.Usage = t.reader.Used() // it is not whole, but what was said of it counts
+	}
 	return r
 }

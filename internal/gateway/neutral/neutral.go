@@ -70,6 +70,9 @@ type Reader interface {
 	Read(data []byte, emit func(*Event)) error
 	// End is called when the stream has ended. It emits a Finish that was held back; where none is due, the answer is torn.
 	End(emit func(*Event))
+	// Used is what the provider has said until now that the answer used, for one that breaks off; its Source is empty where
+	// it has said nothing.
+	Used() llm.Usage
 }
 
 // Request is what a caller asks for.

@@ -176,6 +176,9 @@ func (r *reader) End(emit func(*neutral.Event)) {
 	}
 }
 
+// Used is what the last running total said: most endpoints say it only at the end.
+func (r *reader) Used() llm.Usage { return r.usage }
+
 func (r *reader) finished(emit func(*neutral.Event)) {
 	r.over = true
 	r.shut(emit)

@@ -165,6 +165,9 @@ func (r *reader) fail(e *neutral.Error, emit func(*neutral.Event)) {
 	emit(&neutral.Event{Kind: neutral.Failed, Err: e})
 }
 
+// Used is what the last piece said: each has the usage until then.
+func (r *reader) Used() llm.Usage { return r.used }
+
 // End tells that the answer is whole: after its reason to end, more usage may come.
 func (r *reader) End(emit func(*neutral.Event)) {
 	if r.over || r.stop == "" {
