@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -112,6 +113,50 @@ func TestMessagesAreToldAsAChatRequest(t *testing.T) {
 		if got, reason := tell(t, messages.Surface{}, chat.Dialect{}, c.in); !same(got, c.out) {
 			t.Errorf("%s: %s\n%s, not\n%s", name, reason, got, c.out)
 		}
+	}
+}
+
+func TestIdsOfAnotherModelsCallsAreToldAsIdsThatAreTaken(t *testing.T) {
+	const turns = `{"model":"m","max_tokens":9,"messages":[{"role":"user","content":"hi"},{"role":"assistant","tool_calls":[{"id":"functions.f:0","type":"function","function":{"name":"f","arguments":"{}"}},{"id":"functions.f.0","type":"function","function":{"name":"f","arguments":"{}"}},{"id":"call_1-a","type":"function","function":{"name":"f","arguments":"{}"}}]},{"role":"tool","tool_call_id":"functions.f:0","content":"a"},{"role":"tool","tool_call_id":"functions.f.0","content":"b"},{"role":"tool","tool_call_id":"call_1-a","content":"c"}]}`
+	got, reason := tell(t, chat.Surface{}, messages.Dialect{}, turns)
+	var q struct {
+		Messages []struct {
+			Content []struct {
+				ID  string `json:"id"`
+				For string `json:"tool_use_id"`
+			}
+		}
+	}
+	if err := json.Unmarshal([]byte(got), &q); err != nil || reason != "" || len(q.Messages) != 3 {
+		t.Fatal(got, reason, err)
+	}
+	taken, seen := regexp.MustCompile(`^[a-zA-Z0-9_-]{1,64}$`), map[string]bool{}
+	for i, c := range q.Messages[1].Content {
+		if !taken.MatchString(c.ID) || seen[c.ID] || q.Messages[2].Content[i].For != c.ID {
+			t.Errorf("%q is answered by %q", c.ID, q.Messages[2].Content[i].For)
+		}
+		seen[c.ID] = true
+	}
+	if !seen["call_1-a"] {
+		t.Error("an id that is taken is left as it is")
+	}
+}
+
+func TestALongUserIsToldAsOneThatIsTaken(t *testing.T) {
+	user := func(id string) string {
+		got, reason := tell(t, messages.Surface{}, chat.Dialect{}, `{"model":"m","max_tokens":9,"metadata":{"user_id":"`+id+`"},"messages":[{"role":"user","content":"hi"}]}`)
+		var q struct{ User string }
+		if err := json.Unmarshal([]byte(got), &q); err != nil || reason != "" {
+			t.Fatal(got, reason)
+		}
+		return q.User
+	}
+	long := "user_" + strings.Repeat("a", 64) + "_account__session_1"
+	if got := user(long); len(got) > 64 || got == "" || got != user(long) || got == user(long+"2") {
+		t.Errorf("OpenAI takes 64 characters: %q", got)
+	}
+	if got := user("u1"); got != "u1" {
+		t.Error(got)
 	}
 }
 

@@ -83,7 +83,7 @@ type function struct {
 func (d Dialect) WriteRequest(q *neutral.Request) ([]byte, error) {
 	r := &request{
 		Model: q.Model, Stream: q.Stream, Temperature: q.Temperature, TopP: q.TopP, TopK: q.TopK, Frequency: q.FrequencyPenalty, Presence: q.PresencePenalty,
-		Seed: q.Seed, Stop: q.Stop, User: q.User, Service: q.Service, Effort: effort(q),
+		Seed: q.Seed, Stop: q.Stop, User: neutral.ShortUser(q.User, longestUser), Service: q.Service, Effort: effort(q),
 	}
 	if q.Stream && !d.OmitUsage {
 		r.Options = map[string]any{"include_usage": true}
@@ -115,6 +115,9 @@ func (d Dialect) WriteRequest(q *neutral.Request) ([]byte, error) {
 	r.Format = formatOf(q.Format)
 	return neutral.Encode(r)
 }
+
+// longestUser is the most characters that OpenAI takes; ids of coding agents have more.
+const longestUser = 64
 
 func formatOf(f *neutral.Format) any {
 	switch {
