@@ -162,6 +162,9 @@ func (t *translation) wholeBody() error {
 	}
 	a, err := t.dialect.ReadAnswer(body)
 	if err != nil {
+		if a != nil {
+			t.read.Usage = a.Usage
+		}
 		return fault.New(fault.Upstream, "upstream_answer", "the answer cannot be read: %w", err)
 	}
 	for i := range a.Parts {

@@ -55,7 +55,7 @@ type Dialect interface {
 	Check(q *Request) string
 	// WriteRequest writes a request that was checked, its Model and Stream included.
 	WriteRequest(q *Request) ([]byte, error)
-	// ReadAnswer reads a whole answer; an error says that it is none.
+	// ReadAnswer reads a whole answer; an error says that it is none, of which an answer beside it has the usage.
 	ReadAnswer(body []byte) (*Answer, error)
 	// NewReader reads a streamed answer.
 	NewReader() Reader

@@ -21,7 +21,7 @@ func (d *dialect) ReadAnswer(body []byte) (*neutral.Answer, error) {
 	r.End(got.Add)
 	switch {
 	case got.Err != nil:
-		return nil, errors.New(got.Err.Message)
+		return &neutral.Answer{Usage: r.Used()}, errors.New(got.Err.Message)
 	case !got.Done:
 		return nil, errors.New("it has no candidate that ended")
 	}
