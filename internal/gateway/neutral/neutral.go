@@ -147,7 +147,7 @@ type Part struct {
 	Kind   PartKind
 	Text   string
 	ID     string // of a tool call; of a reasoning item, where it has one
-	Name   string
+	Name   string // of a plain thought: the field in which a chat completion had it, and wants it back
 	Media  string // the media type: image/png
 	Data   string // base64, without a prefix
 	URL    string

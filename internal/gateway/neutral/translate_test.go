@@ -12,6 +12,7 @@ import (
 	"airfield/internal/gateway/neutral"
 	"airfield/internal/gateway/neutral/chat"
 	"airfield/internal/gateway/neutral/messages"
+	"airfield/internal/gateway/neutral/responses"
 	"airfield/internal/gateway/sse"
 	"airfield/internal/llm"
 )
@@ -157,6 +158,36 @@ func TestALongUserIsToldAsOneThatIsTaken(t *testing.T) {
 	}
 	if got := user("u1"); got != "u1" {
 		t.Error(got)
+	}
+}
+
+func TestPlainThoughtsComeBackThroughResponses(t *testing.T) {
+	for _, field := range []string{"reasoning_content", "reasoning"} {
+		whole := `{"id":"c","choices":[{"message":{"role":"assistant","content":null,"` + field + `":"Hm <é>.","tool_calls":[{"id":"a","type":"function","function":{"name":"f","arguments":"{}"}}]},"finish_reason":"tool_calls"}]}`
+		a, err := chat.Dialect{}.ReadAnswer([]byte(whole))
+		if err != nil {
+			t.Fatal(err)
+		}
+		said, err := responses.Surface{}.WriteAnswer(&neutral.Request{Echo: []byte(`{}`)}, a)
+		var streamed neutral.Collect
+		r := chat.Dialect{}.NewReader()
+		for _, chunk := range []string{`{"id":"c","choices":[{"index":0,"delta":{"` + field + `":"Hm "}}]}`, `{"id":"c","choices":[{"index":0,"delta":{"` + field + `":"<é>."},"finish_reason":"stop"}]}`, "[DONE]"} {
+			if err := r.Read([]byte(chunk), streamed.Add); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if !reflect.DeepEqual(a.Parts[0], streamed.Answer.Parts[0]) {
+			t.Errorf("whole %+v, streamed %+v", a.Parts[0], streamed.Answer.Parts[0])
+		}
+		var output struct{ Output []json.RawMessage }
+		if json.Unmarshal(said, &output) != nil || err != nil || !strings.Contains(string(said), `"encrypted_content":"`+responses.SealPrefix) {
+			t.Fatalf("an item without encrypted_content cannot be sent again: %s %v", said, err)
+		}
+		items, _ := json.Marshal(append(output.Output, json.RawMessage(`{"type":"function_call_output","call_id":"a","output":"1"}`)))
+		got, reason := tell(t, responses.Surface{}, chat.Dialect{}, `{"model":"m","input":`+string(items)+`}`)
+		if !strings.Contains(got, `"`+field+`":"Hm <é>."`) || reason != "" {
+			t.Errorf("DeepSeek's models refuse a tool's result without the thoughts before the call: %s %s", got, reason)
+		}
 	}
 }
 

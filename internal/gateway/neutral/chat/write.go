@@ -61,6 +61,7 @@ type message struct {
 	Content any        `json:"content"` // a text, a list of parts, or null
 	Refusal string     `json:"refusal,omitempty"`
 	Thought string     `json:"reasoning_content,omitempty"`
+	Groqs   string     `json:"reasoning,omitempty"`
 	Calls   []toolCall `json:"tool_calls,omitempty"`
 	CallID  string     `json:"tool_call_id,omitempty"`
 }
@@ -195,7 +196,11 @@ func assistant(m *neutral.Message) message {
 		case neutral.Refusal:
 			out.Refusal += p.Text
 		case neutral.Reasoning:
-			if p.Signature == "" && p.Data == "" {
+			switch {
+			case p.Signature != "" || p.Data != "":
+			case p.Name == groqs:
+				out.Groqs += p.Text
+			default:
 				out.Thought += p.Text
 			}
 		case neutral.ToolCall:
