@@ -55,6 +55,10 @@ func (c *call) dearest() {
 	}
 }
 
+// toldOfTools are tokens that providers add to a prompt with tools, of which nothing stands in the request: hundreds of
+// each kind that they know themselves (https://platform.claude.com/docs/en/agents-and-tools/tool-use/overview).
+const toldOfTools = 2048
+
 // ceiling is the most tokens a request can use at a deployment. Every token of a text is at least a byte, so its bytes
 // bound what goes in; what is not in the bytes is bounded by the context window, if that is known.
 func (c *call) ceiling(d *deployment) (u llm.Usage, reason string) {
@@ -67,8 +71,13 @@ func (c *call) ceiling(d *deployment) (u llm.Usage, reason string) {
 			return u, "it names a picture or a file, and how many tokens these are is not known: set context_tokens of the model " + d.model.name
 		}
 		u.Input = d.context
-	} else if d.context > 0 {
-		u.Input = min(u.Input, d.context)
+	} else {
+		if c.asked.needs(c.req.Body)&tools != 0 {
+			u.Input += toldOfTools
+		}
+		if d.context > 0 {
+			u.Input = min(u.Input, d.context)
+		}
 	}
 	if c.asked.shape.generates {
 		each := c.asked.maxTokens

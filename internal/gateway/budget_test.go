@@ -66,6 +66,12 @@ func TestWhatHasNoBoundIsRefusedUnderAHardBudget(t *testing.T) {
 		`{"model":"chat","web_search_options":{}}`:                                                                  "web_search_options",
 		`{"model":"chat","audio":{"voice":"a"}}`:                                                                    "audio",
 		`{"model":"chat","prediction":{"type":"content"}}`:                                                          "prediction",
+		`{"model":"chat","plugins":[{"id":"web"}]}`:                                                                 "plugins",
+		`{"model":"chat","search_parameters":{"mode":"on"}}`:                                                        "search_parameters",
+		`{"model":"chat","models":["a/dear-one"]}`:                                                                  "models",
+		`{"model":"chat","tools":[{"type":"function","function":{"name":"f"}},{"type":"web_search"}]}`:              "tools",
+		`{"model":"chat","messages":[{"content":[{"type":"video_url","video_url":{"url":"http://x"}}]}]}`:           "context_tokens",
+		`{"model":"chat","messages":[{"content":[{"type":"audio_url","audio_url":{"url":"http://x"}}]}]}`:           "context_tokens",
 		`{"model":"chat","messages":[{"content":[{"type":"image_url","image_url":{"url":"http://x"}}]}]}`:           "context_tokens",
 		`{"model":"chat","messages":[{"content":[{"type":"image\u005furl","image\u005Furl":{"url":"http://x"}}]}]}`: "context_tokens",
 		`{"model":"chat","messages":[{"content":[{"type":"\u0066ile"}]}]}`:                                          "context_tokens",
@@ -107,6 +113,16 @@ func TestWhatHasNoBoundIsRefusedUnderAHardBudget(t *testing.T) {
 		s.purse.standing = gateway.Standing{Any: true, HardTokens: true}
 		if _, err := s.ask(ask); err != nil {
 			t.Error(err)
+		}
+	})
+}
+
+func TestWhatAProviderAddsForToolsIsHeldFor(t *testing.T) {
+	bubble(t, oneModel("a"), map[string]act{"a": works}, func(t *testing.T, s *stage) {
+		s.purse.standing = hardUSD()
+		body := `{"model":"chat","max_tokens":1,"tools":[{"type":"function","function":{"name":"f"}}]}`
+		if _, err := s.ask(body); err != nil || s.purse.asked[0].Tokens < int64(len(body))+1+500 {
+			t.Errorf("models are told of tools in words that nobody sent: %v %+v", err, s.purse.asked)
 		}
 	})
 }

@@ -119,8 +119,12 @@ func decode(surface llm.Surface, body []byte) (asked, error) {
 					}
 				}
 			}
-		case "web_search_options", "audio", "prediction", "mcp_servers", "container":
+		case "web_search_options", "audio", "prediction", "mcp_servers", "container", "plugins", "search_parameters", "models":
 			if scan.Kind(m.Value) != 'n' {
+				q.unbounded = key // what is searched, said or run costs of its own; another model costs what it likes
+			}
+		case "speed", "inference_geo": // of Anthropic, at several times the price
+			if s, ok := scan.Text(m.Value); (ok && s != "standard" && s != "global") || !ok && scan.Kind(m.Value) != 'n' {
 				q.unbounded = key
 			}
 		default:

@@ -21,6 +21,15 @@ func TestAResponseIsBoundedLikeAnyOtherCall(t *testing.T) {
 			t.Errorf("%s: %q %v", body, q.unbounded, err)
 		}
 	}
+	for body, unbounded := range map[string]bool{
+		`"speed":"fast"`: true, `"speed":"standard"`: false, `"speed":null`: false, `"inference_geo":"us"`: true, `"inference_geo":"global"`: false,
+		`"tools":[{"type":"bash_20250124","name":"bash"}]`: false, `"tools":[{"type":"web_search_20250305","name":"web_search"}]`: true,
+	} {
+		q, err := decode(llm.Messages, []byte(`{"model":"m","max_tokens":9,"messages":[],`+body+`}`))
+		if err != nil || (q.unbounded != "") != unbounded {
+			t.Errorf("%s: %q %v", body, q.unbounded, err)
+		}
+	}
 	d := &deployment{upstream: "m", outputCap: maxCompletionTokens}
 	for body, want := range map[string]string{
 		`{"model":"m","input":"x"}`:                          `{"model":"m","max_output_tokens":100,"input":"x"}`,

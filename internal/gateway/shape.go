@@ -46,8 +46,8 @@ const (
 
 var shapes = map[llm.Surface]*shape{
 	llm.ChatCompletions: {
-		content: [3]string{"messages"}, caps: [2]string{maxTokens, maxCompletionTokens}, choices: true, options: true, generates: true,
-		marks: chatMarks, remote: []string{"image_url", "file", "file_id", "file_url"}, errs: ErrorBody, torn: tornData, neutral: chat.Surface{},
+		content: [3]string{"messages", "tools"}, caps: [2]string{maxTokens, maxCompletionTokens}, choices: true, options: true, generates: true, hosted: true,
+		marks: chatMarks, remote: []string{"image_url", "video_url", "audio_url", "input_video", "file", "file_id", "file_url"}, errs: ErrorBody, torn: tornData, neutral: chat.Surface{},
 	},
 	llm.Responses: {
 		content: [3]string{"input", "instructions", "tools"}, caps: [2]string{"max_output_tokens"}, generates: true,

@@ -162,6 +162,9 @@ func (t *translation) wholeBody() error {
 	}
 	a, err := t.dialect.ReadAnswer(body)
 	if err != nil {
+		if a != nil {
+			t.read.Usage = a.Usage
+		}
 		return fault.New(fault.Upstream, "upstream_answer", "the answer cannot be read: %w", err)
 	}
 	for i := range a.Parts {
@@ -244,5 +247,8 @@ func (t *translation) Body([]byte, bool) error { return nil }
 func (t *translation) Reading() Reading {
 	r := t.read
 	r.Output = t.output.Tokens()
+	if r.Usage.Source == "" && t.reader != nil {
+		r.Usage = t.reader.Used() // it is not whole, but what was said of it counts
+	}
 	return r
 }

@@ -215,6 +215,29 @@ func TestAStreamThatBreaksIsNeverAnEnd(t *testing.T) {
 	}
 }
 
+func TestWhatABrokenTranslatedStreamUsedIsWhatItsProviderHadSaid(t *testing.T) {
+	running := `data: {"id":"c","choices":[{"index":0,"delta":{"content":"Hello there, this is a long answer"}}],"usage":{"prompt_tokens":900,"completion_tokens":4,"prompt_tokens_details":{"cached_tokens":800}}}` + "\n\n"
+	for name, c := range map[string]struct {
+		path, model    string
+		chat, messages http.HandlerFunc
+		input, read    int64
+	}{
+		"torn messages, told as chat":          {"/v1/chat/completions", "claude", nil, claudeStream(claudeStart, claudeOpen, claudeText), 60, 40},
+		"messages that fail, told as chat":     {"/v1/chat/completions", "claude", nil, claudeStream(claudeStart, claudeOpen, claudeText, `{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}`), 60, 40},
+		"a torn chat that counts as it goes":   {"/v1/messages", "chat", events(running), nil, 100, 800},
+		"a chat that counts, and says why not": {"/v1/messages", "chat", events(running, `data: {"error":{"message":"overloaded"}}`+"\n\n"), nil, 100, 800},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := bilingual(t, gateway.Parts{}, &tower{chat: c.chat, messages: c.messages})
+			w.post(t, c.path, strings.Replace(greetingStream, `"chat"`, `"`+c.model+`"`, 1))
+			row := w.log.last(t, 1)
+			if row.Outcome != llm.Broken || row.Usage.Input != c.input || row.Usage.CacheRead != c.read || row.Usage.Output < 3 {
+				t.Errorf("%+v", row.Usage)
+			}
+		})
+	}
+}
+
 func TestARefusalIsToldInTheCallersShape(t *testing.T) {
 	refuses := func(status int, body string) http.HandlerFunc {
 		return func(w http.ResponseWriter, r *http.Request) {

@@ -55,7 +55,7 @@ type Dialect interface {
 	Check(q *Request) string
 	// WriteRequest writes a request that was checked, its Model and Stream included.
 	WriteRequest(q *Request) ([]byte, error)
-	// ReadAnswer reads a whole answer; an error says that it is none.
+	// ReadAnswer reads a whole answer; an error says that it is none, of which an answer beside it has the usage.
 	ReadAnswer(body []byte) (*Answer, error)
 	// NewReader reads a streamed answer.
 	NewReader() Reader
@@ -70,6 +70,9 @@ type Reader interface {
 	Read(data []byte, emit func(*Event)) error
 	// End is called when the stream has ended. It emits a Finish that was held back; where none is due, the answer is torn.
 	End(emit func(*Event))
+	// Used is what the provider has said until now that the answer used, for one that breaks off; its Source is empty where
+	// it has said nothing.
+	Used() llm.Usage
 }
 
 // Request is what a caller asks for.
@@ -144,7 +147,7 @@ type Part struct {
 	Kind   PartKind
 	Text   string
 	ID     string // of a tool call; of a reasoning item, where it has one
-	Name   string
+	Name   string // of a plain thought: the field in which a chat completion had it, and wants it back
 	Media  string // the media type: image/png
 	Data   string // base64, without a prefix
 	URL    string

@@ -1,6 +1,8 @@
 package neutral
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"strings"
 )
@@ -40,6 +42,31 @@ func Arguments(text string) json.RawMessage {
 		return json.RawMessage("{}")
 	}
 	return b
+}
+
+// CallID is the id of a tool call as Anthropic and Bedrock take it: up to 64 letters, digits, _ and -. One of another
+// form, because another provider's model made the call, always becomes the same other one.
+func CallID(id string) string {
+	fine := func(r rune) bool {
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '_' || r == '-'
+	}
+	if id == "" || len(id) <= 64 && strings.IndexFunc(id, func(r rune) bool { return !fine(r) }) < 0 {
+		return id
+	}
+	return "call_" + digest(id)
+}
+
+// ShortUser is a caller's user in at most so many bytes; a longer name always becomes the same other one.
+func ShortUser(name string, most int) string {
+	if len(name) <= most {
+		return name
+	}
+	return "user_" + digest(name)
+}
+
+func digest(s string) string {
+	sum := sha256.Sum256([]byte(s))
+	return hex.EncodeToString(sum[:16])
 }
 
 // Texts joins the texts among parts.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -11,6 +12,7 @@ import (
 	"airfield/internal/gateway/neutral"
 	"airfield/internal/gateway/neutral/chat"
 	"airfield/internal/gateway/neutral/messages"
+	"airfield/internal/gateway/neutral/responses"
 	"airfield/internal/gateway/sse"
 	"airfield/internal/llm"
 )
@@ -111,6 +113,80 @@ func TestMessagesAreToldAsAChatRequest(t *testing.T) {
 	} {
 		if got, reason := tell(t, messages.Surface{}, chat.Dialect{}, c.in); !same(got, c.out) {
 			t.Errorf("%s: %s\n%s, not\n%s", name, reason, got, c.out)
+		}
+	}
+}
+
+func TestIdsOfAnotherModelsCallsAreToldAsIdsThatAreTaken(t *testing.T) {
+	const turns = `{"model":"m","max_tokens":9,"messages":[{"role":"user","content":"hi"},{"role":"assistant","tool_calls":[{"id":"functions.f:0","type":"function","function":{"name":"f","arguments":"{}"}},{"id":"functions.f.0","type":"function","function":{"name":"f","arguments":"{}"}},{"id":"call_1-a","type":"function","function":{"name":"f","arguments":"{}"}}]},{"role":"tool","tool_call_id":"functions.f:0","content":"a"},{"role":"tool","tool_call_id":"functions.f.0","content":"b"},{"role":"tool","tool_call_id":"call_1-a","content":"c"}]}`
+	got, reason := tell(t, chat.Surface{}, messages.Dialect{}, turns)
+	var q struct {
+		Messages []struct {
+			Content []struct {
+				ID  string `json:"id"`
+				For string `json:"tool_use_id"`
+			}
+		}
+	}
+	if err := json.Unmarshal([]byte(got), &q); err != nil || reason != "" || len(q.Messages) != 3 {
+		t.Fatal(got, reason, err)
+	}
+	taken, seen := regexp.MustCompile(`^[a-zA-Z0-9_-]{1,64}$`), map[string]bool{}
+	for i, c := range q.Messages[1].Content {
+		if !taken.MatchString(c.ID) || seen[c.ID] || q.Messages[2].Content[i].For != c.ID {
+			t.Errorf("%q is answered by %q", c.ID, q.Messages[2].Content[i].For)
+		}
+		seen[c.ID] = true
+	}
+	if !seen["call_1-a"] {
+		t.Error("an id that is taken is left as it is")
+	}
+}
+
+func TestALongUserIsToldAsOneThatIsTaken(t *testing.T) {
+	user := func(id string) string {
+		got, reason := tell(t, messages.Surface{}, chat.Dialect{}, `{"model":"m","max_tokens":9,"metadata":{"user_id":"`+id+`"},"messages":[{"role":"user","content":"hi"}]}`)
+		var q struct{ User string }
+		if err := json.Unmarshal([]byte(got), &q); err != nil || reason != "" {
+			t.Fatal(got, reason)
+		}
+		return q.User
+	}
+	long := "user_" + strings.Repeat("a", 64) + "_account__session_1"
+	if got := user(long); len(got) > 64 || got == "" || got != user(long) || got == user(long+"2") {
+		t.Errorf("OpenAI takes 64 characters: %q", got)
+	}
+	if got := user("u1"); got != "u1" {
+		t.Error(got)
+	}
+}
+
+func TestPlainThoughtsComeBackThroughResponses(t *testing.T) {
+	for _, field := range []string{"reasoning_content", "reasoning"} {
+		whole := `{"id":"c","choices":[{"message":{"role":"assistant","content":null,"` + field + `":"Hm <é>.","tool_calls":[{"id":"a","type":"function","function":{"name":"f","arguments":"{}"}}]},"finish_reason":"tool_calls"}]}`
+		a, err := chat.Dialect{}.ReadAnswer([]byte(whole))
+		if err != nil {
+			t.Fatal(err)
+		}
+		said, err := responses.Surface{}.WriteAnswer(&neutral.Request{Echo: []byte(`{}`)}, a)
+		var streamed neutral.Collect
+		r := chat.Dialect{}.NewReader()
+		for _, chunk := range []string{`{"id":"c","choices":[{"index":0,"delta":{"` + field + `":"Hm "}}]}`, `{"id":"c","choices":[{"index":0,"delta":{"` + field + `":"<é>."},"finish_reason":"stop"}]}`, "[DONE]"} {
+			if err := r.Read([]byte(chunk), streamed.Add); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if !reflect.DeepEqual(a.Parts[0], streamed.Answer.Parts[0]) {
+			t.Errorf("whole %+v, streamed %+v", a.Parts[0], streamed.Answer.Parts[0])
+		}
+		var output struct{ Output []json.RawMessage }
+		if json.Unmarshal(said, &output) != nil || err != nil || !strings.Contains(string(said), `"encrypted_content":"`+responses.SealPrefix) {
+			t.Fatalf("an item without encrypted_content cannot be sent again: %s %v", said, err)
+		}
+		items, _ := json.Marshal(append(output.Output, json.RawMessage(`{"type":"function_call_output","call_id":"a","output":"1"}`)))
+		got, reason := tell(t, responses.Surface{}, chat.Dialect{}, `{"model":"m","input":`+string(items)+`}`)
+		if !strings.Contains(got, `"`+field+`":"Hm <é>."`) || reason != "" {
+			t.Errorf("DeepSeek's models refuse a tool's result without the thoughts before the call: %s %s", got, reason)
 		}
 	}
 }

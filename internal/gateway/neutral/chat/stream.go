@@ -108,8 +108,8 @@ func (r *reader) delta(t *turn, emit func(*neutral.Event)) error {
 			r.shut(emit)
 		}
 	}
-	if text := t.plainThought(); text != "" && len(t.Details) == 0 {
-		r.add(neutral.Reasoning, neutral.Part{Kind: neutral.Reasoning, Text: text}, emit)
+	if text, field := t.plainThought(); text != "" && len(t.Details) == 0 {
+		r.add(neutral.Reasoning, neutral.Part{Kind: neutral.Reasoning, Text: text, Name: field}, emit)
 	}
 	if text := contentText(t.Content); text != "" {
 		r.add(neutral.Text, neutral.Part{Kind: neutral.Text, Text: text}, emit)
@@ -151,7 +151,7 @@ func (r *reader) toolCall(c *toolCall, emit func(*neutral.Event)) error {
 func (r *reader) add(kind neutral.PartKind, p neutral.Part, emit func(*neutral.Event)) {
 	if r.open < 0 || r.kind != kind {
 		r.shut(emit)
-		r.begin(neutral.Part{Kind: kind}, emit)
+		r.begin(neutral.Part{Kind: kind, Name: p.Name}, emit)
 	}
 	emit(&neutral.Event{Kind: neutral.Delta, Index: r.open, Part: p})
 }
@@ -175,6 +175,9 @@ func (r *reader) End(emit func(*neutral.Event)) {
 		r.finished(emit)
 	}
 }
+
+// Used is what the last running total said: most endpoints say it only at the end.
+func (r *reader) Used() llm.Usage { return r.usage }
 
 func (r *reader) finished(emit func(*neutral.Event)) {
 	r.over = true

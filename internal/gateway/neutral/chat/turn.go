@@ -176,21 +176,29 @@ func (t *turn) thoughts() (parts []neutral.Part) {
 	if len(parts) > 0 {
 		return parts
 	}
-	if text := t.plainThought(); text != "" {
-		parts = append(parts, neutral.Part{Kind: neutral.Reasoning, Text: text})
+	if text, field := t.plainThought(); text != "" {
+		parts = append(parts, neutral.Part{Kind: neutral.Reasoning, Text: text, Name: field})
 	}
 	return parts
 }
 
-func (t *turn) plainThought() string {
-	text := t.Thought
-	if text == "" {
-		json.Unmarshal(t.Reasoning, &text) // others put an object there, which is not it
+// The fields in which endpoints have what a model thought, and from which some want it back in the middle of a tool loop
+// (https://api-docs.deepseek.com/guides/thinking_mode).
+const (
+	deepSeeks = "reasoning_content"
+	groqs     = "reasoning"
+)
+
+// plainThought is a thought that nobody signed, and its field, where it has one of its own.
+func (t *turn) plainThought() (text, field string) {
+	if t.Thought != "" {
+		return t.Thought, deepSeeks
 	}
-	if text == "" {
-		text = innerThought(t.Content)
+	json.Unmarshal(t.Reasoning, &text) // others put an object there, which is not it
+	if text != "" {
+		return text, groqs
 	}
-	return text
+	return innerThought(t.Content), ""
 }
 
 // innerThought is what Mistral puts among the parts of the content: {"type":"thinking","thinking":[{"type":"text",…}]}.

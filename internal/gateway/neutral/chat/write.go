@@ -61,6 +61,7 @@ type message struct {
 	Content any        `json:"content"` // a text, a list of parts, or null
 	Refusal string     `json:"refusal,omitempty"`
 	Thought string     `json:"reasoning_content,omitempty"`
+	Groqs   string     `json:"reasoning,omitempty"`
 	Calls   []toolCall `json:"tool_calls,omitempty"`
 	CallID  string     `json:"tool_call_id,omitempty"`
 }
@@ -83,7 +84,7 @@ type function struct {
 func (d Dialect) WriteRequest(q *neutral.Request) ([]byte, error) {
 	r := &request{
 		Model: q.Model, Stream: q.Stream, Temperature: q.Temperature, TopP: q.TopP, TopK: q.TopK, Frequency: q.FrequencyPenalty, Presence: q.PresencePenalty,
-		Seed: q.Seed, Stop: q.Stop, User: q.User, Service: q.Service, Effort: effort(q),
+		Seed: q.Seed, Stop: q.Stop, User: neutral.ShortUser(q.User, longestUser), Service: q.Service, Effort: effort(q),
 	}
 	if q.Stream && !d.OmitUsage {
 		r.Options = map[string]any{"include_usage": true}
@@ -115,6 +116,9 @@ func (d Dialect) WriteRequest(q *neutral.Request) ([]byte, error) {
 	r.Format = formatOf(q.Format)
 	return neutral.Encode(r)
 }
+
+// longestUser is the most characters that OpenAI takes; ids of coding agents have more.
+const longestUser = 64
 
 func formatOf(f *neutral.Format) any {
 	switch {
@@ -192,7 +196,11 @@ func assistant(m *neutral.Message) message {
 		case neutral.Refusal:
 			out.Refusal += p.Text
 		case neutral.Reasoning:
-			if p.Signature == "" && p.Data == "" {
+			switch {
+			case p.Signature != "" || p.Data != "":
+			case p.Name == groqs:
+				out.Groqs += p.Text
+			default:
 				out.Thought += p.Text
 			}
 		case neutral.ToolCall:

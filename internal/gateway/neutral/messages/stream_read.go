@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"airfield/internal/gateway/neutral"
+	"airfield/internal/llm"
 )
 
 // NewReader reads a streamed message.
@@ -170,6 +171,9 @@ func (r *reader) End(emit func(*neutral.Event)) {
 		r.finished(emit)
 	}
 }
+
+// Used is the prompt, which message_start reports.
+func (r *reader) Used() llm.Usage { return r.counts.Usage() }
 
 func (r *reader) finished(emit func(*neutral.Event)) {
 	r.over = true

@@ -136,7 +136,7 @@ func (Dialect) WriteRequest(q *neutral.Request) ([]byte, error) {
 		r.Output = &output{Effort: effort}
 	}
 	if q.User != "" {
-		r.Metadata = map[string]string{"user_id": q.User}
+		r.Metadata = map[string]string{"user_id": neutral.ShortUser(q.User, longestUser)}
 	}
 	switch q.Service {
 	case "auto", "priority": // who has bought priority is given it
@@ -146,6 +146,9 @@ func (Dialect) WriteRequest(q *neutral.Request) ([]byte, error) {
 	}
 	return neutral.Encode(r)
 }
+
+// longestUser is the most characters that the API takes for metadata.user_id.
+const longestUser = 256
 
 // system is one text, or blocks where something in them is to be cached.
 func system(q *neutral.Request) any {
@@ -242,9 +245,9 @@ func blockOf(p *neutral.Part) any {
 	case neutral.Reasoning:
 		return thoughtOf(p)
 	case neutral.ToolCall:
-		return with(p, map[string]any{"type": "tool_use", "id": p.ID, "name": p.Name, "input": neutral.Arguments(p.Text)})
+		return with(p, map[string]any{"type": "tool_use", "id": neutral.CallID(p.ID), "name": p.Name, "input": neutral.Arguments(p.Text)})
 	case neutral.ToolResult:
-		b := map[string]any{"type": "tool_result", "tool_use_id": p.ID}
+		b := map[string]any{"type": "tool_result", "tool_use_id": neutral.CallID(p.ID)}
 		content := []any{}
 		for i := range p.Parts {
 			if inner := blockOf(&p.Parts[i]); inner != nil {

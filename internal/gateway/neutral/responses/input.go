@@ -144,7 +144,7 @@ func (r *reader) thought(i *item) {
 		r.signed[sealed.Call] = sealed.Signature
 		return
 	}
-	p := neutral.Part{Kind: neutral.Reasoning, ID: i.ID, Signature: sealed.Signature, Data: sealed.Data, Text: sealed.Text}
+	p := neutral.Part{Kind: neutral.Reasoning, ID: i.ID, Signature: sealed.Signature, Data: sealed.Data, Text: sealed.Text, Name: sealed.Field}
 	if p.Text == "" {
 		var texts []string
 		for _, s := range i.Summary {

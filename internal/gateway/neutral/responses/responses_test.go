@@ -5,6 +5,7 @@ import (
 	"errors"
 	"reflect"
 	"regexp"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -176,6 +177,35 @@ func stream(a *neutral.Answer, tell func(*neutral.Event)) {
 			tell(&one)
 		}
 	})
+}
+
+func TestALongAnswerIsNotCopiedWithEachOfItsPieces(t *testing.T) {
+	const pieces = 50_000
+	w := Surface{}.NewWriter(&asking)
+	var out []byte
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	out = w.Write(out, &neutral.Event{Kind: neutral.Open, Part: neutral.Part{Kind: neutral.Text}})
+	for range pieces {
+		out = w.Write(out[:0], &neutral.Event{Kind: neutral.Delta, Part: neutral.Part{Text: "word "}})
+	}
+	out = w.Write(out[:0], &neutral.Event{Kind: neutral.Close})
+	runtime.ReadMemStats(&after)
+	if !strings.Contains(string(out), strings.Repeat("word ", pieces)) {
+		t.Error("it is not whole")
+	}
+	if mb := (after.TotalAlloc - before.TotalAlloc) >> 20; mb > 500 {
+		t.Errorf("an answer of 250 kB took %d MB", mb)
+	}
+}
+
+func TestAnAnswerThatFailsHasWhatWasSaid(t *testing.T) {
+	w := Surface{}.NewWriter(&asking)
+	w.Write(nil, &neutral.Event{Kind: neutral.Open, Part: neutral.Part{Kind: neutral.Text}})
+	w.Write(nil, &neutral.Event{Kind: neutral.Delta, Part: neutral.Part{Text: "Until here"}})
+	if out := w.Write(nil, &neutral.Event{Kind: neutral.Failed, Err: &neutral.Error{Message: "overloaded"}}); !strings.Contains(string(out), `"text":"Until here"`) {
+		t.Errorf("%s", out)
+	}
 }
 
 func TestAStreamHasEveryEventAndComesToTheSame(t *testing.T) {

@@ -17,15 +17,18 @@ type sealed struct {
 	Signature string `json:"s,omitempty"`
 	Data      string `json:"d,omitempty"`
 	Call      string `json:"c,omitempty"` // the id of the call whose signature it is
+	Field     string `json:"f,omitempty"` // of a thought that nobody signed: where it goes back to
 }
 
 // seal is empty where there is nothing that a provider wants back.
 func seal(p *neutral.Part) string {
-	if p.Signature == "" && p.Data == "" {
-		return ""
-	}
 	in := sealed{Text: p.Text, Signature: p.Signature, Data: p.Data}
-	if p.Kind == neutral.ToolCall { // whose item has no place for it
+	switch unsigned := p.Signature == "" && p.Data == ""; {
+	case unsigned && (p.Kind != neutral.Reasoning || p.Name == "" || p.Text == ""):
+		return ""
+	case unsigned:
+		in = sealed{Field: p.Name} // its text is the summary, which redaction sees
+	case p.Kind == neutral.ToolCall: // whose item has no place for it
 		in = sealed{Signature: p.Signature, Call: p.ID}
 	}
 	b, err := json.Marshal(in)

@@ -22,9 +22,10 @@ type writer struct {
 
 // open is a part on its way, and the item that it is in.
 type open struct {
-	part    neutral.Part
-	output  int // the item's index
-	content int // the part's index in a message
+	part    neutral.Part // its text only once it is closed
+	text    []byte       // what came of it: added to with each of very many pieces
+	output  int          // the item's index
+	content int          // the part's index in a message
 	id      string
 	closed  bool
 	said    bool // of a thought: that it has a text
@@ -152,7 +153,7 @@ func (w *writer) delta(p *open, more *neutral.Part) {
 	if more.Text == "" {
 		return
 	}
-	p.part.Text += more.Text
+	p.text = append(p.text, more.Text...)
 	e := event{ItemID: p.id, Output: &p.output, Content: &p.content, Delta: &more.Text}
 	switch p.part.Kind {
 	case neutral.Text:
@@ -174,6 +175,7 @@ func (w *writer) delta(p *open, more *neutral.Part) {
 // close ends a part; the item of a message is ended by what follows it.
 func (w *writer) close(p *open) {
 	p.closed = true
+	p.part.Text = string(p.text)
 	all := p.part.Text
 	switch p.part.Kind {
 	case neutral.Text, neutral.Refusal:
@@ -249,6 +251,15 @@ func (w *writer) finish(a *neutral.Answer) {
 
 // failed ends the answer with the provider's own error: what was said until then stays in it.
 func (w *writer) failed(e *neutral.Error) {
+	for _, p := range w.parts {
+		if p.closed {
+			continue
+		}
+		p.part.Text = string(p.text)
+		if m, ok := w.response.Output[p.output].(*message); ok {
+			m.Content[p.content] = p.shown()
+		}
+	}
 	w.response.Status, w.response.Error = "failed", &problem{Code: "server_error", Message: e.Message}
 	if e.Type == "rate_limit_error" {
 		w.response.Error.Code = "rate_limit_exceeded"

@@ -73,7 +73,9 @@ func (p *Provider) Send(ctx context.Context, a *gateway.Attempt) (*gateway.Respo
 	if values := a.Header["Anthropic-Beta"]; len(values) > 0 {
 		own["Anthropic-Beta"] = slices.Concat(p.betas, values)
 	}
-	r, header, err := p.wire.Send(ctx, common, a, own)
+	signed := *a
+	signed.Body = signedThoughts(a.Body)
+	r, header, err := p.wire.Send(ctx, common, &signed, own)
 	if err != nil {
 		return nil, err
 	}

@@ -50,6 +50,40 @@ func TestTheCallersHeadersSayWhatItsRequestMeans(t *testing.T) {
 	}
 }
 
+func TestThoughtsThatNobodySignedAreNotSent(t *testing.T) {
+	var got string
+	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		b, _ := io.ReadAll(r.Body)
+		got = string(b)
+		io.WriteString(w, `{}`)
+	}))
+	defer upstream.Close()
+	p, err := New("claude", gateway.ProviderConfig{BaseURL: upstream.URL + "/v1"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	const signed = `{"type":"thinking","thinking":"Hm.","signature":"c2ln"}`
+	for body, want := range map[string]string{
+		`{"m":1, "messages":[{"role":"user","content":"hi"},{"role":"assistant","content":[{"type":"thinking","thinking":"of another","signature":""},{"type":"text","text":"\u00e9"},` + signed + `]}], "x":1e2}`: `{"m":1, "messages":[{"role":"user","content":"hi"},{"role":"assistant","content":[{"type":"text","text":"\u00e9"},` + signed + `]}], "x":1e2}`,
+		`{"messages":[{"role":"user","content":"a"},{"content":[{"signature" : "","type":"thinking","thinking":"x"}],"role":"assistant"},{"role":"user","content":"b"}]}`:                                          `{"messages":[{"role":"user","content":"a"},{"role":"user","content":"b"}]}`,
+		`{"messages":[{"role":"user","content":[{"type":"text","text":"\"thinking\" \"signature\""}]},{"role":"assistant","content":[` + signed + `]}]}`:                                                           "",
+		`{"messages":[{"role":"assistant","content":[]}],"thinking":{"type":"enabled"}}`:                                                                                                                           "",
+	} {
+		r, err := p.Send(t.Context(), &gateway.Attempt{Surface: llm.Messages, Body: []byte(body)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Body.Close()
+		if want == "" {
+			want = body
+		}
+		if got != want {
+			t.Errorf("%s\nbecame %s\nnot    %s", body, got, want)
+		}
+	}
+}
+
 func TestWhatIsLeftOfTheLimitsIsRead(t *testing.T) {
 	soon := time.Now().Add(30 * time.Second).UTC().Format(time.RFC3339)
 	for name, c := range map[string]struct {

@@ -23,7 +23,7 @@ func (dialect) ReadAnswer(body []byte) (*neutral.Answer, error) {
 	a := &neutral.Answer{ID: all.Head.ID, Model: all.Head.Model, Sequence: in.Additional.Sequence, Usage: in.Usage.read(), Service: in.Service.read()}
 	var ok bool
 	if a.Stop, ok = stopOf(in.StopReason); !ok {
-		return nil, fmt.Errorf("what the model said makes no sense (%s)", clip(in.StopReason))
+		return a, fmt.Errorf("what the model said makes no sense (%s)", clip(in.StopReason))
 	}
 	for i := range in.Output.Message.Content {
 		if p, ok := partOf(&in.Output.Message.Content[i]); ok {

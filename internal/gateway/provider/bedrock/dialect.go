@@ -90,9 +90,9 @@ func blocks(parts []neutral.Part) (list []block) {
 			}
 			list = append(list, block{Document: d})
 		case neutral.ToolCall:
-			list = append(list, block{ToolUse: &toolUse{p.ID, p.Name, neutral.Arguments(p.Text)}})
+			list = append(list, block{ToolUse: &toolUse{neutral.CallID(p.ID), p.Name, neutral.Arguments(p.Text)}})
 		case neutral.ToolResult:
-			r := &toolResult{ID: p.ID, Content: blocks(p.Parts)}
+			r := &toolResult{ID: neutral.CallID(p.ID), Content: blocks(p.Parts)}
 			if r.Content == nil {
 				r.Content = []block{}
 			}

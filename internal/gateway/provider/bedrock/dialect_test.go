@@ -171,7 +171,7 @@ func TestAnAnswerIsReadWithAllThatWasBilled(t *testing.T) {
 	if err != nil || a.Sequence != "END" || a.Service != "flex" || a.Stop != neutral.StopSequence {
 		t.Errorf("%+v %v", a, err)
 	}
-	if a, err := (dialect{}).ReadAnswer([]byte(`{"answer":{"output":{"message":{"content":[]}},"stopReason":"malformed_tool_use"}}`)); err == nil {
+	if a, err := (dialect{}).ReadAnswer([]byte(`{"answer":{"output":{"message":{"content":[]}},"stopReason":"malformed_tool_use","usage":{"inputTokens":7}}}`)); err == nil || a == nil || a.Usage.Input != 7 {
 		t.Errorf("what makes no sense is read as %+v", a)
 	}
 }

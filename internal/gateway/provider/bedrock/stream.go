@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"airfield/internal/gateway/neutral"
+	"airfield/internal/llm"
 )
 
 // event is one event of ConverseStream as frames.go writes it: under its type, its payload.
@@ -123,6 +124,14 @@ func (r *reader) End(emit func(*neutral.Event)) {
 	}
 	r.over = true
 	emit(&neutral.Event{Kind: neutral.Finish, Answer: *r.stopped})
+}
+
+// Used is nothing before the end: Bedrock says it last.
+func (r *reader) Used() llm.Usage {
+	if r.stopped == nil {
+		return llm.Usage{}
+	}
+	return r.stopped.Usage
 }
 
 func (r *reader) begin(at int, p neutral.Part, emit func(*neutral.Event)) (*openPart, error) {

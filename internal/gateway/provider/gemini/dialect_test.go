@@ -212,6 +212,13 @@ func TestRefusalsAreRead(t *testing.T) {
 	}
 }
 
+func TestACallThatMakesNoSenseIsBilled(t *testing.T) {
+	a, err := (&dialect{}).ReadAnswer([]byte(`{"candidates":[{"finishReason":"MALFORMED_FUNCTION_CALL"}],"usageMetadata":{"promptTokenCount":100,"thoughtsTokenCount":900}}`))
+	if err == nil || a == nil || a.Usage.Input != 100 || a.Usage.Reasoning != 900 {
+		t.Errorf("%+v %v", a, err)
+	}
+}
+
 func FuzzReader(f *testing.F) {
 	f.Add([]byte(`{"candidates":[{"content":{"parts":[{"text":"x","thought":true},{"functionCall":{"name":"f"}},{"text":""},{"inlineData":{}}]},"finishReason":"STOP"}],"usageMetadata":{"promptTokenCount":3}}`), []byte(`{"error":{"code":1e9}}`))
 	f.Add([]byte(`{"promptFeedback":{"blockReason":"x"}}`), []byte(`null`))

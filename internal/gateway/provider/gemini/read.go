@@ -21,7 +21,7 @@ func (d *dialect) ReadAnswer(body []byte) (*neutral.Answer, error) {
 	r.End(got.Add)
 	switch {
 	case got.Err != nil:
-		return nil, errors.New(got.Err.Message)
+		return &neutral.Answer{Usage: r.Used()}, errors.New(got.Err.Message)
 	case !got.Done:
 		return nil, errors.New("it has no candidate that ended")
 	}
@@ -164,6 +164,9 @@ func (r *reader) fail(e *neutral.Error, emit func(*neutral.Event)) {
 	r.over = true
 	emit(&neutral.Event{Kind: neutral.Failed, Err: e})
 }
+
+// Used is what the last piece said: each has the usage until then.
+func (r *reader) Used() llm.Usage { return r.used }
 
 // End tells that the answer is whole: after its reason to end, more usage may come.
 func (r *reader) End(emit func(*neutral.Event)) {
