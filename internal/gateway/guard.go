@@ -87,17 +87,30 @@ func (c *call) allowed() map[*model]bool {
 }
 
 // mayUse reports whether a model may serve the call: what was not asked for by its name must be on the list as well. A
-// prompt that is on it brings its own model.
+// prompt that is on it brings its own model, or all of its own tier.
 func (c *call) mayUse(m *model) bool {
 	allowed := c.allowed()
-	return allowed == nil || allowed[m] || m.name == c.asked.model && c.promptNamed()
+	return allowed == nil || allowed[m] || (m.name == c.asked.model || m.Tier != "" && TierPrefix+m.Tier == c.asked.model) && c.promptNamed()
 }
 
-// promptNamed reports whether the model is that of a prompt which is on the workflow's list.
+// promptNamed reports whether the model is that of a prompt which is on the workflow's list: under the label or version that
+// is asked for, or under all of them. Which version is replayed is not the caller's to say: there any label will do.
 func (c *call) promptNamed() bool {
-	name, _, _ := strings.Cut(c.byPrompt, "@")
-	return c.byPrompt != "" && (c.policy.names(c.byPrompt) || c.policy.names(name))
+	if c.byPrompt == "" {
+		return false
+	}
+	name, label, _ := strings.Cut(c.byPrompt, "@")
+	if label == "" {
+		label = liveLabel
+	}
+	return c.policy.names(name) || c.policy.names(name+"@"+label) || c.req.Allowance != nil && slices.ContainsFunc(c.policy.Models, func(pattern string) bool {
+		head, _, _ := strings.Cut(pattern, "@")
+		return match(head, name)
+	})
 }
+
+// liveLabel is the label of a prompt that is asked for without one.
+const liveLabel = "live"
 
 // permit refuses a model that is not on the workflow's list.
 func (c *call) permit() error {
