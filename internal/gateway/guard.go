@@ -187,7 +187,15 @@ func (c *call) outputCap(d *deployment) int64 {
 // redactRequest puts placeholders into the request, which from then on is the call's.
 func (c *call) redactRequest() error {
 	pass := c.rules.Numbered()
-	body := pass.JSON(make([]byte, 0, len(c.req.Body)+256), c.req.Body)
+	body := make([]byte, 0, len(c.req.Body)+256)
+	var err error
+	if c.asked.shape.form {
+		if body, err = redactForm(pass, body, c.req); err != nil {
+			return err
+		}
+	} else {
+		body = pass.JSON(body, c.req.Body)
+	}
 	if len(pass.Found) == 0 {
 		return nil
 	}
@@ -196,10 +204,34 @@ func (c *call) redactRequest() error {
 	own.Body = body
 	c.req = &own
 	model := c.asked.model // whatever it looks like
-	var err error
-	c.asked, err = decode(c.req.Surface, c.req.Body)
+	c.asked, err = c.req.read()
 	c.asked.model = model
 	return err
+}
+
+// redactForm appends a form with placeholders in its fields and in the names of its files. What is in the files stays.
+func redactForm(pass *redact.Pass, dst []byte, r *Request) ([]byte, error) {
+	f, err := newForm(r.ContentType, r.Body)
+	if err != nil {
+		return nil, err
+	}
+	at := 0
+	for {
+		p, err := f.next()
+		if err != nil {
+			return nil, err
+		}
+		if p == nil {
+			return append(dst, r.Body[at:]...), nil
+		}
+		dst = pass.JSON(dst, r.Body[at:p.at.from])
+		if value := p.at.of(r.Body); p.file {
+			dst = append(dst, value...)
+		} else {
+			dst = pass.Text(dst, value)
+		}
+		at = p.at.to
+	}
 }
 
 // rulesFor is what a workflow's calls are redacted by; nil where they are not.
@@ -238,22 +270,24 @@ func (c *call) named(s string) string {
 
 // tagged are the caller's tags as they may stand in the row.
 func (c *call) tagged(tags map[string]string) map[string]string {
-	var own map[string]string
+	same := true
 	for name, value := range tags {
-		if safe := c.named(value); safe != value {
-			if own == nil {
-				own = make(map[string]string, len(tags))
-			}
-			own[name] = safe
-		}
+		same = same && c.named(name) == name && c.named(value) == value
 	}
-	if own == nil {
+	if same {
 		return tags
 	}
+	own := make(map[string]string, len(tags))
 	for name, value := range tags {
-		if _, there := own[name]; !there {
-			own[name] = value
-		}
+		own[c.named(name)] = c.named(value)
 	}
 	return own
+}
+
+// modelled is the model that a caller asks for, as it may stand in the row: what is the name of none may be anything.
+func (c *call) modelled(name string) string {
+	if c.table.models[name] != nil {
+		return name
+	}
+	return c.named(clip(name, maxModelName))
 }
