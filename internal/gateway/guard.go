@@ -126,10 +126,14 @@ func (c *call) permit() error {
 
 // measure refuses a body that is larger than the workflow may send. A part of Airfield bounds what it asks by itself.
 func (c *call) measure() error {
-	if c.policy == nil || c.local {
+	if c.policy == nil || c.local || c.req.Further {
 		return nil
 	}
-	if size, most := int64(len(c.req.Body)), c.policy.MaxRequestBytes; most > 0 && size > most {
+	size := c.req.Sent
+	if size == 0 {
+		size = int64(len(c.req.Body))
+	}
+	if most := c.policy.MaxRequestBytes; most > 0 && size > most {
 		return c.tooLarge(fault.TooLarge, "max_request_bytes", "bytes", "the request has %d bytes; the workflow %s may send %d", size, most)
 	}
 	return nil
@@ -152,7 +156,7 @@ func (c *call) guard() error {
 	if c.local {
 		return nil
 	}
-	if most := c.policy.MaxInputTokens; most > 0 {
+	if most := c.policy.MaxInputTokens; most > 0 && !c.req.Further {
 		if about := c.expected().Input; about > most {
 			return c.tooLarge(fault.TooLarge, "max_input_tokens", "tokens", "the request has about %d tokens; the workflow %s may send %d", about, most)
 		}

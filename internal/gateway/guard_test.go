@@ -197,6 +197,26 @@ func TestSizesAreBoundPerWorkflow(t *testing.T) {
 	}
 }
 
+func TestSizesAreOfWhatTheCallerSent(t *testing.T) {
+	s := newStage(t, guarded(gateway.WorkflowConfig{MaxRequestBytes: 500, MaxInputTokens: 100}), everyoneWorks())
+	long := strings.Replace(ask, "{", `{"x":"`+strings.Repeat("a", 500)+`",`, 1)
+	wordy := strings.Replace(ask, "Where", strings.Repeat("where ", 200), 1)
+	for _, c := range []struct {
+		req  gateway.Request
+		code string
+	}{
+		{gateway.Request{Body: []byte(long)}, "max_request_bytes"},
+		{gateway.Request{Body: []byte(long), Sent: 500}, ""},
+		{gateway.Request{Body: []byte(ask), Sent: 501}, "max_request_bytes"},
+		{gateway.Request{Body: []byte(wordy), Sent: 100}, "max_input_tokens"}, // a conversation is the caller's
+		{gateway.Request{Body: []byte(wordy), Sent: 100, Further: true}, ""},
+	} {
+		if _, err := s.call(t.Context(), c.req); code(err) != c.code {
+			t.Errorf("%d bytes of %d, further %v: %v", c.req.Sent, len(c.req.Body), c.req.Further, err)
+		}
+	}
+}
+
 func TestAnAnswerWithoutABoundGetsTheWorkflows(t *testing.T) {
 	for name, c := range map[string]struct {
 		body, want string
