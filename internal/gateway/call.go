@@ -106,7 +106,7 @@ func (c *call) run(w http.ResponseWriter) error {
 	if c.asked.shape.flows && !c.local {
 		c.keep = keepFlowing
 	}
-	c.row.Model, c.row.Stream = clip(c.asked.model, maxModelName), c.asked.stream
+	c.row.Model, c.row.Stream = c.modelled(c.asked.model), c.asked.stream
 	if err = c.permit(); err != nil {
 		return c.refuse(err)
 	}

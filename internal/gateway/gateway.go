@@ -109,6 +109,10 @@ type Request struct {
 	Model     string
 	Allowance *Allowance
 	Epochs    string // of the collections the request was made from, so that no cached answer outlives them
+	// Sent is how many bytes the caller sent, where a part of Airfield made more of them; 0 where it is the body. Further says
+	// that the call goes on with an answer that has begun: how large it may be was looked at before.
+	Sent    int64
+	Further bool
 }
 
 // Do takes one call from the first look at its body to the last byte of its answer. The caller, and the trace it is

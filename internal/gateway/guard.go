@@ -87,17 +87,30 @@ func (c *call) allowed() map[*model]bool {
 }
 
 // mayUse reports whether a model may serve the call: what was not asked for by its name must be on the list as well. A
-// prompt that is on it brings its own model.
+// prompt that is on it brings its own model, or all of its own tier.
 func (c *call) mayUse(m *model) bool {
 	allowed := c.allowed()
-	return allowed == nil || allowed[m] || m.name == c.asked.model && c.promptNamed()
+	return allowed == nil || allowed[m] || (m.name == c.asked.model || m.Tier != "" && TierPrefix+m.Tier == c.asked.model) && c.promptNamed()
 }
 
-// promptNamed reports whether the model is that of a prompt which is on the workflow's list.
+// promptNamed reports whether the model is that of a prompt which is on the workflow's list: under the label or version that
+// is asked for, or under all of them. Which version is replayed is not the caller's to say: there any label will do.
 func (c *call) promptNamed() bool {
-	name, _, _ := strings.Cut(c.byPrompt, "@")
-	return c.byPrompt != "" && (c.policy.names(c.byPrompt) || c.policy.names(name))
+	if c.byPrompt == "" {
+		return false
+	}
+	name, label, _ := strings.Cut(c.byPrompt, "@")
+	if label == "" {
+		label = liveLabel
+	}
+	return c.policy.names(name) || c.policy.names(name+"@"+label) || c.req.Allowance != nil && slices.ContainsFunc(c.policy.Models, func(pattern string) bool {
+		head, _, _ := strings.Cut(pattern, "@")
+		return match(head, name)
+	})
 }
+
+// liveLabel is the label of a prompt that is asked for without one.
+const liveLabel = "live"
 
 // permit refuses a model that is not on the workflow's list.
 func (c *call) permit() error {
@@ -113,10 +126,14 @@ func (c *call) permit() error {
 
 // measure refuses a body that is larger than the workflow may send. A part of Airfield bounds what it asks by itself.
 func (c *call) measure() error {
-	if c.policy == nil || c.local {
+	if c.policy == nil || c.local || c.req.Further {
 		return nil
 	}
-	if size, most := int64(len(c.req.Body)), c.policy.MaxRequestBytes; most > 0 && size > most {
+	size := c.req.Sent
+	if size == 0 {
+		size = int64(len(c.req.Body))
+	}
+	if most := c.policy.MaxRequestBytes; most > 0 && size > most {
 		return c.tooLarge(fault.TooLarge, "max_request_bytes", "bytes", "the request has %d bytes; the workflow %s may send %d", size, most)
 	}
 	return nil
@@ -139,7 +156,7 @@ func (c *call) guard() error {
 	if c.local {
 		return nil
 	}
-	if most := c.policy.MaxInputTokens; most > 0 {
+	if most := c.policy.MaxInputTokens; most > 0 && !c.req.Further {
 		if about := c.expected().Input; about > most {
 			return c.tooLarge(fault.TooLarge, "max_input_tokens", "tokens", "the request has about %d tokens; the workflow %s may send %d", about, most)
 		}
@@ -174,7 +191,15 @@ func (c *call) outputCap(d *deployment) int64 {
 // redactRequest puts placeholders into the request, which from then on is the call's.
 func (c *call) redactRequest() error {
 	pass := c.rules.Numbered()
-	body := pass.JSON(make([]byte, 0, len(c.req.Body)+256), c.req.Body)
+	body := make([]byte, 0, len(c.req.Body)+256)
+	var err error
+	if c.asked.shape.form {
+		if body, err = redactForm(pass, body, c.req); err != nil {
+			return err
+		}
+	} else {
+		body = pass.JSON(body, c.req.Body)
+	}
 	if len(pass.Found) == 0 {
 		return nil
 	}
@@ -183,10 +208,34 @@ func (c *call) redactRequest() error {
 	own.Body = body
 	c.req = &own
 	model := c.asked.model // whatever it looks like
-	var err error
-	c.asked, err = decode(c.req.Surface, c.req.Body)
+	c.asked, err = c.req.read()
 	c.asked.model = model
 	return err
+}
+
+// redactForm appends a form with placeholders in its fields and in the names of its files. What is in the files stays.
+func redactForm(pass *redact.Pass, dst []byte, r *Request) ([]byte, error) {
+	f, err := newForm(r.ContentType, r.Body)
+	if err != nil {
+		return nil, err
+	}
+	at := 0
+	for {
+		p, err := f.next()
+		if err != nil {
+			return nil, err
+		}
+		if p == nil {
+			return append(dst, r.Body[at:]...), nil
+		}
+		dst = pass.JSON(dst, r.Body[at:p.at.from])
+		if value := p.at.of(r.Body); p.file {
+			dst = append(dst, value...)
+		} else {
+			dst = pass.Text(dst, value)
+		}
+		at = p.at.to
+	}
 }
 
 // rulesFor is what a workflow's calls are redacted by; nil where they are not.
@@ -225,22 +274,24 @@ func (c *call) named(s string) string {
 
 // tagged are the caller's tags as they may stand in the row.
 func (c *call) tagged(tags map[string]string) map[string]string {
-	var own map[string]string
+	same := true
 	for name, value := range tags {
-		if safe := c.named(value); safe != value {
-			if own == nil {
-				own = make(map[string]string, len(tags))
-			}
-			own[name] = safe
-		}
+		same = same && c.named(name) == name && c.named(value) == value
 	}
-	if own == nil {
+	if same {
 		return tags
 	}
+	own := make(map[string]string, len(tags))
 	for name, value := range tags {
-		if _, there := own[name]; !there {
-			own[name] = value
-		}
+		own[c.named(name)] = c.named(value)
 	}
 	return own
+}
+
+// modelled is the model that a caller asks for, as it may stand in the row: what is the name of none may be anything.
+func (c *call) modelled(name string) string {
+	if c.table.models[name] != nil {
+		return name
+	}
+	return c.named(clip(name, maxModelName))
 }

@@ -2,8 +2,10 @@ package gateway_test
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -195,6 +197,26 @@ func TestSizesAreBoundPerWorkflow(t *testing.T) {
 	}
 }
 
+func TestSizesAreOfWhatTheCallerSent(t *testing.T) {
+	s := newStage(t, guarded(gateway.WorkflowConfig{MaxRequestBytes: 500, MaxInputTokens: 100}), everyoneWorks())
+	long := strings.Replace(ask, "{", `{"x":"`+strings.Repeat("a", 500)+`",`, 1)
+	wordy := strings.Replace(ask, "Where", strings.Repeat("where ", 200), 1)
+	for _, c := range []struct {
+		req  gateway.Request
+		code string
+	}{
+		{gateway.Request{Body: []byte(long)}, "max_request_bytes"},
+		{gateway.Request{Body: []byte(long), Sent: 500}, ""},
+		{gateway.Request{Body: []byte(ask), Sent: 501}, "max_request_bytes"},
+		{gateway.Request{Body: []byte(wordy), Sent: 100}, "max_input_tokens"}, // a conversation is the caller's
+		{gateway.Request{Body: []byte(wordy), Sent: 100, Further: true}, ""},
+	} {
+		if _, err := s.call(t.Context(), c.req); code(err) != c.code {
+			t.Errorf("%d bytes of %d, further %v: %v", c.req.Sent, len(c.req.Body), c.req.Further, err)
+		}
+	}
+}
+
 func TestAnAnswerWithoutABoundGetsTheWorkflows(t *testing.T) {
 	for name, c := range map[string]struct {
 		body, want string
@@ -303,5 +325,42 @@ func TestGuardsThatCannotWork(t *testing.T) {
 	warnings, err := cfg.Check()
 	if err != nil || !strings.Contains(strings.Join(warnings, "\n"), `workflows.support.models[1]: "gone-*"`) || strings.Contains(strings.Join(warnings, "\n"), "models[2]") {
 		t.Error(warnings, err)
+	}
+}
+
+func TestAFormIsRedactedBeforeItIsSentAndItsFilesStay(t *testing.T) {
+	transcribed := answers(200, `{"text":"hello"}`)
+	s := newStage(t, guarded(gateway.WorkflowConfig{Redact: "send"}), map[string]act{"a": transcribed})
+	sound := wav(1) + `"jane@example.com"`
+	contentType, body := form(t, "model", "chat", "prompt", `names: jane@example.com, "x"`, "file", "@"+sound)
+	body = strings.Replace(body, "file.bin", "joe@example.com.wav", 1)
+	if _, err := s.call(t.Context(), gateway.Request{Surface: llm.Transcriptions, ContentType: contentType, Body: []byte(body)}); err != nil {
+		t.Fatal(err)
+	}
+	if len(s.bodies) != 1 || !strings.Contains(s.bodies[0], sound) || !strings.Contains(s.bodies[0], `names: [email_`) || strings.Contains(strings.Replace(s.bodies[0], sound, "", 1), "@example.com") {
+		t.Errorf("sent %.400q", s.bodies)
+	}
+	if row := s.row(); row.Redacted["email"] != 2 {
+		t.Errorf("%+v", row)
+	}
+	// A sound in which something looks like an address is sent as it is.
+	contentType, body = form(t, "model", "chat", "file", "@"+sound)
+	if _, err := s.call(t.Context(), gateway.Request{Surface: llm.Transcriptions, ContentType: contentType, Body: []byte(body)}); err != nil || !strings.Contains(s.bodies[1], sound) {
+		t.Error(err)
+	}
+}
+
+func TestNamesThatCallersMakeUpAreRedacted(t *testing.T) {
+	w := newWorldOf(t, gateway.Parts{Prompts: &registered{prompt: reply()}}, func(http.ResponseWriter, *http.Request) { t.Error("it was sent") })
+	for _, body := range []string{`{"model":"jane@example.com","messages":[]}`, `{"model":"prompt/jane@example.com"}`, `{"prompt":{"name":"jane@example.com"},"model":"chat"}`} {
+		ctx := caller.With(t.Context(), support)
+		req := gateway.Request{Surface: llm.ChatCompletions, Body: []byte(body), Tags: map[string]string{"for jane@example.com": "1", "team": "a"}}
+		if err := w.Do(ctx, &req, httptest.NewRecorder()); err == nil {
+			t.Errorf("%s is served", body)
+		}
+		row := w.log.finished[len(w.log.finished)-1]
+		if text := fmt.Sprintf("%+v", row); strings.Contains(text, "jane@") || len(row.Tags) != 2 || row.Tags["team"] != "a" {
+			t.Errorf("%s is written down as %s", body, text)
+		}
 	}
 }

@@ -4,20 +4,27 @@ import (
 	"slices"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 )
 
 // marks are what of a text its vector may not show: a vector knows what a text is about, not which way round. Texts are
 // compared by their vectors only where their marks agree.
 type marks struct {
-	strict string   // in the order in which they stand: numbers, turning words, what is in quotes, names
+	strict string   // in the order in which they stand: numbers with their units, signs, turning words, what is in quotes, names
 	words  []string // the others, but for those that carry nothing
 }
 
+// mostWords are those of a text in which one other word shows in the vector: the longer a text, the less it does.
+const mostWords = 12
+
 // agree reports whether two texts say the same where it counts: the strict marks are the same, and the words that both
-// have stand in the same order, so that from Rome to Paris is not from Paris to Rome.
+// have stand in the same order, so that from Rome to Paris is not from Paris to Rome. Long texts have the same words.
 func (m *marks) agree(o *marks) bool {
 	if m.strict != o.strict {
 		return false
+	}
+	if max(len(m.words), len(o.words)) > mostWords {
+		return slices.Equal(m.words, o.words)
 	}
 	return slices.Equal(common(m.words, o.words), common(o.words, m.words))
 }
@@ -42,6 +49,8 @@ func common(a, b []string) []string {
 var turning = wordSet(`
 	not no never none nothing nobody nowhere neither nor without cannot except unless excluding hardly only
 	nicht kein keine keinen keinem keiner keines nie niemals nichts ohne weder ausser außer nur
+	dont cant wont isnt arent wasnt werent doesnt didnt hasnt havent couldnt shouldnt wouldnt or oder ou
+	non senza mai nessuno não nem sem nunca nadie niet geen nooit zonder inte ikke ingen utan uden uten nie nikdy bez ei değil yok
 	ne pas jamais sans rien aucun aucune sauf seulement
 	nunca jamás sin nada ningún ninguno ninguna excepto tampoco solo sólo
 	where when who whom whose why how which much many
@@ -62,6 +71,9 @@ var turning = wordSet(`
 	avant après plus moins avec deux trois quatre cinq six sept huit neuf dix vingt trente cent mille
 	antes después más menos con uno dos tres cuatro cinco seis siete ocho nueve diez veinte treinta cien mil
 `)
+
+// tiny are the words of one or two letters that carry nothing; all others turn.
+var tiny = wordSet(`a an i is do it of be am so to me hi oh ok es im la le de un el du il`)
 
 // empty are words whose order says nothing.
 var empty = wordSet(`the and are can could would does have has had for its that this there here please tell what know want need like about
@@ -86,24 +98,41 @@ func marksOf(text string) marks {
 	for _, quoted := range quotesIn(text) {
 		add("“" + quoted)
 	}
-	begins := true // a sentence
-	for word := range strings.FieldsFuncSeq(text, func(r rune) bool { return unicode.IsSpace(r) || strings.ContainsRune("()[]{}<>,;\"`“”„«»", r) }) {
+	begins, counted := true, false // a sentence begins; a number stands before
+	for word := range strings.FieldsFuncSeq(text, func(r rune) bool { return unicode.IsSpace(r) || strings.ContainsRune("()[]{};\"`“”„«»", r) }) {
 		ends := strings.ContainsAny(word[len(word)-1:], ".:!?")
-		word = strings.Trim(word, ".:!?'*_-/")
-		small := strings.ToLower(strings.ReplaceAll(word, "’", "'"))
+		bare := strings.Trim(word, ".:!?'*_-/,")
+		small := strings.ToLower(strings.ReplaceAll(bare, "’", "'"))
+		number := strings.ContainsFunc(word, unicode.IsDigit)
 		switch {
-		case word == "":
-		case strings.ContainsFunc(word, unicode.IsDigit) || strings.HasSuffix(small, "n't") || turning[small]:
+		case number || bare == "" || strings.ContainsFunc(bare, sign):
+			add(strings.ToLower(strings.TrimRight(word, ".:!?,'"))) // with what stands before it: -5 is not 5
+		case counted || utf8.RuneCountInString(small) < 3 && !tiny[small] || turning[small] || strings.HasSuffix(small, "n't") || strings.ContainsFunc(bare, foreign):
 			add(small)
-		case !begins && strings.ContainsFunc(word, unicode.IsUpper) && word != "I" && !strings.HasPrefix(word, "I'"):
+		case bare != "I" && !strings.HasPrefix(bare, "I'") && capitals(bare) > 0 && (!begins || capitals(bare) > 1):
 			add(small) // a name
-		case len(small) > 2 && !empty[small]:
+		case utf8.RuneCountInString(small) > 2 && !empty[small]:
 			m.words = append(m.words, small)
 		}
-		begins = ends || begins && word == ""
+		begins, counted = ends || begins && bare == "", number && !ends
 	}
 	m.strict = strict.String()
 	return m
+}
+
+// sign reports whether a character is one that reckons, or belongs to a name such as C#.
+func sign(r rune) bool { return unicode.IsSymbol(r) || strings.ContainsRune("%&#@*/\\", r) }
+
+// foreign reports whether a character is of a script of whose words the lists know nothing, or which has no spaces.
+func foreign(r rune) bool { return unicode.IsLetter(r) && !unicode.Is(unicode.Latin, r) }
+
+func capitals(word string) (n int) {
+	for _, r := range word {
+		if unicode.IsUpper(r) {
+			n++
+		}
+	}
+	return n
 }
 
 var closing = map[rune]rune{'"': '"', '`': '`', '“': '”', '„': '“', '«': '»'}

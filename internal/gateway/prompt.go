@@ -70,11 +70,14 @@ func (c *call) render(h http.Header) error {
 	own := *c.req
 	c.req = &own
 	w := writer{fields: f, surface: own.Surface}
-	if c.row.Model = clip(f.model, maxModelName); ref != nil {
+	if c.row.Model = c.modelled(f.model); ref != nil {
 		c.byPrompt = ref.named(f.model, own.Model)
-		if c.row.Prompt = clip(ref.Name, maxModelName); err == nil {
+		if err == nil {
 			ref.By = firstOf(own.Session, own.User, f.user)
 			w.prompt, err = c.g.prompts.Render(*ref)
+		}
+		if c.row.Prompt = clip(ref.Name, maxModelName); w.prompt.Version == 0 { // it is the name of none, and may be anything
+			c.row.Prompt = c.named(c.row.Prompt)
 		}
 		if c.row.Version = w.prompt.Version; c.row.Version > 0 {
 			h[headerPromptVersion] = []string{c.promptVersion()}

@@ -8,7 +8,7 @@ import (
 
 // Composed is a request with a prompt written into it.
 func Composed(surface llm.Surface, body []byte, p RenderedPrompt) ([]byte, error) {
-	c := &call{g: &Gateway{prompts: always{p}}, req: &Request{Surface: surface, Body: body}}
+	c := &call{table: &table{}, g: &Gateway{prompts: always{p}}, req: &Request{Surface: surface, Body: body}}
 	err := c.render(http.Header{})
 	return c.req.Body, err
 }

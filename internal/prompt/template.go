@@ -17,6 +17,7 @@ import (
 const (
 	maxRendered = 4 << 20 // bytes of all messages together
 	maxRounds   = 1e6     // that sections within sections may make
+	maxNested   = 32      // sections within one another: looking up a name takes longer in each
 )
 
 // template is a message's text, parsed. It is safe for concurrent use.
@@ -84,10 +85,15 @@ type scope struct {
 	inside bool // a section: {{.}} is its value
 	open   bool // one whose names are those of an object that a call gives
 	loops  int
+	depth  int
 }
 
 func (w *walk) tags(tags []mustache.Tag, s scope) error {
 	w.deepest = max(w.deepest, s.loops)
+	if s.depth > maxNested {
+		return fmt.Errorf("more than %d sections stand within one another", maxNested)
+	}
+	s.depth++
 	for _, tag := range tags {
 		name, kind := tag.Name(), tag.Type()
 		if kind == mustache.Partial {
@@ -109,7 +115,7 @@ func (w *walk) tags(tags []mustache.Tag, s scope) error {
 				return err
 			}
 		case mustache.Section:
-			below := scope{inside: true, open: s.open, loops: s.loops}
+			below := scope{inside: true, open: s.open, loops: s.loops, depth: s.depth}
 			if s.open || name == "." || declared.Type == List || declared.Type == Object {
 				below.open, below.loops = true, s.loops+1
 			}

@@ -135,6 +135,21 @@ func TestSectionsWithinSectionsAreBounded(t *testing.T) {
 	}
 }
 
+func TestSectionsDoNotStandDeepWithinOneAnother(t *testing.T) {
+	nested := func(n int) *Prompt {
+		text := strings.Repeat("{{#a}}", n) + strings.Repeat("{{/a}}", n)
+		return &Prompt{Variables: map[string]Variable{"a": {Type: List}}, Messages: []PromptMessage{{Role: "user", Content: text}}}
+	}
+	if _, err := compile(nested(maxNested)); err != nil {
+		t.Error(err)
+	}
+	for _, n := range []int{maxNested + 1, 5000, 80_000} {
+		if _, err := compile(nested(n)); fault.As(err).Kind != fault.Invalid {
+			t.Errorf("%d: %v", n, err)
+		}
+	}
+}
+
 func TestTheSameContentHasTheSameHash(t *testing.T) {
 	hash := func(text string) string {
 		p := read(t, text)

@@ -10,17 +10,17 @@ import (
 // longestBase64 is how long a string without spaces may be before it is taken for encoded bytes.
 const longestBase64 = 512
 
-// JSON appends body to dst with placeholders inside its strings. The value of a field that is called password, or
-// another name for a secret, is replaced as a whole.
+// JSON appends body to dst with placeholders inside its strings, and in whatever stands between them that is not JSON. The
+// value of a field that is called password, or another name for a secret, is replaced as a whole.
 func (p *Pass) JSON(dst, body []byte) []byte {
 	secret := false // the field that a value comes for
 	at := 0
 	for {
 		n := bytes.IndexByte(body[at:], '"')
 		if n < 0 {
-			return append(dst, body[at:]...)
+			return p.between(dst, body[at:])
 		}
-		dst = append(dst, body[at:at+n+1]...)
+		dst = append(p.between(dst, body[at:at+n]), '"')
 		start := at + n + 1
 		if n > 0 && secret && bytes.ContainsAny(body[at:at+n], "{[,") {
 			secret = false // its value was no string
@@ -49,6 +49,29 @@ func (p *Pass) JSON(dst, body []byte) []byte {
 		dst = append(dst, body[end:at]...)
 	}
 }
+
+// shortest is the length of the shortest text in which something can be: a@b.io.
+const shortest = 6
+
+// between appends what stands between two strings. In JSON that is never a text; a body that is none may be one.
+func (p *Pass) between(dst, b []byte) []byte {
+	if len(b) >= shortest {
+		for _, c := range b {
+			if !structure[c] {
+				return p.Text(dst, b)
+			}
+		}
+	}
+	return append(dst, b...)
+}
+
+// structure are the bytes of JSON outside of strings.
+var structure = func() (is [256]bool) {
+	for _, c := range []byte(" \t\r\n{}[],:-+.eE0123456789truefalsn") {
+		is[c] = true
+	}
+	return is
+}()
 
 // endOfString returns where a string that begins at i has its closing quote, and whether it has escapes.
 func endOfString(b []byte, i int) (end int, escaped bool) {

@@ -231,8 +231,8 @@ func (r *Rules) plain(s string) bool {
 	return true
 }
 
-// JSON appends body, which is JSON, to dst with placeholders inside its strings. What was not replaced stays byte for
-// byte: keys, numbers, spaces, escapes and base64. The text of a stream is best put together before it is redacted:
+// JSON appends body to dst with placeholders inside its strings, and, where it is not JSON after all, in all of it. What was
+// not replaced stays byte for byte: keys, numbers, spaces, escapes and base64. The text of a stream is best put together before it is redacted:
 // what was cut into several deltas cannot be found in any of them.
 func (r *Rules) JSON(dst, body []byte) ([]byte, Found) {
 	p := r.pass()

@@ -144,6 +144,10 @@ func TestStringsInsideJSONAreReplaced(t *testing.T) {
 		"tool arguments":     {`{"arguments":"{\"to\":\"a@example.com\",\"password\":\"x1y2z3\"}"}`, `{"arguments":"{\"to\":\"[email]\",\"password\":\"[secret]\"}"}`, "email=1,secret=1"},
 		"a picture":          {`{"url":"data:image/png;base64,` + picture + `"}`, `{"url":"data:image/png;base64,` + picture + `"}`, ""},
 		"bare base64":        {`{"data":"` + picture + `"}`, `{"data":"` + picture + `"}`, ""},
+		"broken JSON":        {`{'to': 'a@example.com', "x": b@example.com`, `{'to': '[email]', "x": [email]`, "email=2"},
+		"a text":             {`write to a@example.com, not to "b@example.com"`, `write to [email], not to "[email]"`, "email=2"},
+		"a form's field":     {"--x\r\nContent-Disposition: form-data; name=\"prompt\"\r\n\r\na@example.com\r\n--x--\r\n", "--x\r\nContent-Disposition: form-data; name=\"prompt\"\r\n\r\n[email]\r\n--x--\r\n", "email=1"},
+		"between strings":    {`{"a":null, "b" : [true,false,-1.5e+10] ,"c":""}`, `{"a":null, "b" : [true,false,-1.5e+10] ,"c":""}`, ""},
 		"no picture, though": {`{"url":"data:text/plain;base64,` + key(600) + ` a@example.com"}`, `{"url":"data:text/plain;base64,` + key(600) + ` [email]"}`, "email=1"},
 	} {
 		got, found := r.JSON(nil, []byte(c.body))

@@ -21,9 +21,11 @@ func (d *Door) createResponse(w http.ResponseWriter, r *http.Request) {
 		err = api.Wishes(r.Header, &wish)
 	}
 	if err == nil {
+		wish.Sent = int64(len(body))
 		err = d.Responses.Create(r.Context(), body, wish.Timeout, func(ctx context.Context, body []byte, epochs string, timeout time.Duration, w http.ResponseWriter) error {
 			req := wish
 			req.Body, req.Epochs, req.Timeout = body, epochs, timeout
+			wish.Further = true // passages are ours, and have a bound of their own
 			return d.Gateway.Do(ctx, &req, w)
 		}, w)
 	}
