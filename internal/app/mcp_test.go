@@ -230,7 +230,7 @@ func TestAnAssistantFindsReadsAndIsAnsweredWithinItsClearance(t *testing.T) {
 		t.Errorf("%+v", documents)
 	}
 	resource, err := s.ReadResource(t.Context(), &sdk.ReadResourceParams{URI: "airfield://documents/" + o.documents["leave.md"]})
-	if err != nil || !strings.Contains(resource.Contents[0].Text, "thirty days") {
+	if err != nil || !strings.Contains(resource.Contents[0].Text, "thirty days") || resource.CacheScope != "private" {
 		t.Error(resource, err)
 	}
 
