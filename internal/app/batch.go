@@ -3,20 +3,68 @@ package app
 import (
 	"context"
 	"io"
+	"net/http"
+	"time"
 
 	"airfield/internal/batch"
 	"airfield/internal/caller"
 	"airfield/internal/fault"
 	"airfield/internal/gateway"
 	"airfield/internal/ingest"
+	"airfield/internal/llm"
+	"airfield/internal/response"
 )
 
 // batchCalls makes the lines of batches through the gateway, behind everybody who waits.
-type batchCalls struct{ gateway *gateway.Gateway }
+type batchCalls struct {
+	gateway   *gateway.Gateway
+	responses *response.Service
+}
 
 func (c batchCalls) Make(ctx context.Context, q batch.Call) batch.Answer {
-	a, err := c.gateway.Answer(ctx, &gateway.Request{Surface: q.Surface, Body: q.Body, Tags: q.Tags, Priority: "low", Service: q.Service})
+	req := gateway.Request{Surface: q.Surface, Body: q.Body, Tags: q.Tags, Priority: "low", Service: q.Service}
+	if q.Surface == llm.Responses {
+		return c.respond(ctx, req)
+	}
+	a, err := c.gateway.Answer(ctx, &req)
 	return batch.Answer{CallID: a.Row.ID, Status: a.Status, Body: a.Body, Cost: a.Row.Cost, Priced: a.Row.Priced, Service: a.Row.Service, Err: err}
+}
+
+// respond makes a response with all the calls it takes, kept and continued here like those of people: no provider is told
+// of another's response.
+func (c batchCalls) respond(ctx context.Context, wish gateway.Request) (all batch.Answer) {
+	all.Priced = true
+	w := &answer{header: http.Header{}}
+	all.Err = c.responses.Create(ctx, wish.Body, 0, func(ctx context.Context, body []byte, epochs string, timeout time.Duration, w http.ResponseWriter) error {
+		req := wish
+		req.Body, req.Epochs, req.Timeout = body, epochs, timeout
+		a, err := c.gateway.Answer(ctx, &req)
+		all.CallID, all.Cost, all.Priced, all.Service = a.Row.ID, all.Cost.Add(a.Row.Cost), all.Priced && a.Row.Priced, a.Row.Service
+		if err != nil {
+			return err
+		}
+		w.WriteHeader(a.Status)
+		_, err = w.Write(a.Body)
+		return err
+	}, w)
+	all.Status, all.Body = w.status, w.body
+	all.Priced = all.Priced && all.CallID != ""
+	return all
+}
+
+// answer is what a response writes, held in memory.
+type answer struct {
+	header http.Header
+	status int
+	body   []byte
+}
+
+func (a *answer) Header() http.Header    { return a.header }
+func (a *answer) WriteHeader(status int) { a.status = status }
+
+func (a *answer) Write(p []byte) (int, error) {
+	a.body = append(a.body, p...)
+	return len(p), nil
 }
 
 // refusal is a fault as callers of the model API read it.

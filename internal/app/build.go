@@ -197,7 +197,7 @@ func build(ctx context.Context, c *config.Config, log *slog.Logger) (p *parts, e
 	})
 	p.folders = folder.NewRunner(p.ingest, log)
 	p.batches = batch.New(c.Batch, batch.Parts{
-		DB: p.db, Jobs: p.jobs, Files: batchFiles{p.ingest}, Calls: batchCalls{p.gateway}, Keys: p.keys, Audit: p.audit, Refusal: refusal, Log: log,
+		DB: p.db, Jobs: p.jobs, Files: batchFiles{p.ingest}, Calls: batchCalls{p.gateway, p.response}, Keys: p.keys, Audit: p.audit, Refusal: refusal, Log: log,
 	})
 	return p, addFigures(p.metrics, p.figures())
 }

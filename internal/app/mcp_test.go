@@ -55,10 +55,10 @@ type office struct {
 	keys      map[string]string // by what they are
 }
 
-func newOffice(t *testing.T) *office {
+func newOffice(t *testing.T, more ...string) *office {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "airfield.yaml")
-	if err := os.WriteFile(path, []byte(mcpConfig), 0o600); err != nil {
+	if err := os.WriteFile(path, []byte(mcpConfig+strings.Join(more, "")), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	c, _, err := config.Load(path)
@@ -230,7 +230,7 @@ func TestAnAssistantFindsReadsAndIsAnsweredWithinItsClearance(t *testing.T) {
 		t.Errorf("%+v", documents)
 	}
 	resource, err := s.ReadResource(t.Context(), &sdk.ReadResourceParams{URI: "airfield://documents/" + o.documents["leave.md"]})
-	if err != nil || !strings.Contains(resource.Contents[0].Text, "thirty days") {
+	if err != nil || !strings.Contains(resource.Contents[0].Text, "thirty days") || resource.CacheScope != "private" {
 		t.Error(resource, err)
 	}
 

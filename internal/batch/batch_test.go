@@ -80,6 +80,7 @@ func TestABadInputSaysWhatIsWrongWithWhichLine(t *testing.T) {
 			"another url":        {strings.Replace(fine, "chat/completions", "embeddings", 1), "1 invalid_url"},
 			"another method":     {strings.Replace(fine, "POST", "GET", 1), "1 invalid_method"},
 			"no id":              {strings.Replace(fine, "custom_id", "id", 1), "1 missing_required_parameter"},
+			"NUL in the id":      {strings.Replace(fine, `"a"`, `"a\u0000"`, 1), "1 missing_required_parameter"},
 			"no body":            {strings.Replace(fine, "body", "b", 1), "1 missing_required_parameter"},
 			"a stream":           {strings.Replace(fine, `"m"`, `"m","stream":true`, 1), "1 invalid_request"},
 			"nothing":            {"\n \n", "0 empty_file"},

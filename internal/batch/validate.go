@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -122,8 +123,8 @@ func readLine(text []byte, endpoint string) (newLine, *Problem) {
 		return wrong("invalid_json_line", "", "This line is not parseable as a JSON object of custom_id, method, url and body.")
 	}
 	switch {
-	case read.CustomID == nil || *read.CustomID == "" || len(*read.CustomID) > maxCustomID:
-		return wrong("missing_required_parameter", "custom_id", fmt.Sprintf("Every request needs a custom_id of at most %d bytes.", maxCustomID))
+	case read.CustomID == nil || *read.CustomID == "" || len(*read.CustomID) > maxCustomID || strings.ContainsRune(*read.CustomID, 0):
+		return wrong("missing_required_parameter", "custom_id", fmt.Sprintf("Every request needs a custom_id of at most %d bytes, none of them NUL.", maxCustomID))
 	case read.Method != "POST":
 		return wrong("invalid_method", "method", "The method of every request is POST.")
 	case read.URL != endpoint:

@@ -30,3 +30,25 @@ func TestATextThatNoRowCanHoldIsNotFoundAndNoError(t *testing.T) {
 		}
 	})
 }
+
+// One text of a caller must not keep a whole write, and the job that makes it, from ever succeeding.
+func TestATextThatNoRowCanHoldIsWrittenAsItIsAskedFor(t *testing.T) {
+	ctx := context.Background()
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		for _, name := range []string{"\x00", "b\x00", "c\xff\xfe"} {
+			if n, err := d.Exec(ctx, "DELETE FROM settings WHERE name = ?", name); n != 0 || err != nil {
+				t.Errorf("%q: %d are deleted, %v", name, n, err)
+			}
+			err := d.Tx(ctx, func(tx *db.Tx) error {
+				return tx.Insert(ctx, "settings", []string{"name", "value"}, "", 1, func(_ int, args []any) []any { return append(args, name, "kept") })
+			})
+			var value string
+			if err == nil {
+				err = d.QueryRow(ctx, "SELECT value FROM settings WHERE name = ?", name).Scan(&value)
+			}
+			if value != "kept" || err != nil {
+				t.Errorf("%q: %q, %v", name, value, err)
+			}
+		}
+	})
+}

@@ -35,7 +35,7 @@ func (t *Tx) Insert(ctx context.Context, table string, columns []string, tail st
 			for j := range size {
 				args = row(i+j, args)
 			}
-			if _, err = stmt.ExecContext(run, args...); err == nil {
+			if _, err = stmt.ExecContext(run, t.engine.askable(args)...); err == nil {
 				err = ctx.Err()
 			}
 		}

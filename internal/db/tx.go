@@ -30,7 +30,7 @@ func (t *Tx) QueryRow(ctx context.Context, query string, args ...any) *sql.Row {
 
 // Exec writes, and returns how many rows were affected.
 func (t *Tx) Exec(ctx context.Context, query string, args ...any) (int64, error) {
-	res, err := t.Tx.ExecContext(ctx, t.engine.bind(query), args...)
+	res, err := t.Tx.ExecContext(ctx, t.engine.bind(query), t.engine.askable(args)...)
 	if err != nil {
 		return 0, err
 	}

@@ -33,6 +33,7 @@ type call struct {
 	row      llm.Call
 	keep     int64 // bytes of an answer that are held until it is whole
 	local    bool  // the answer stays in the process
+	own      bool  // a part of Airfield asks by itself: what it asks is not the caller's words
 
 	deadline time.Time     // of the call
 	until    time.Time     // of what is being tried: the deadline without the slices of later rungs

@@ -80,7 +80,7 @@ func (t *table) allowedModels(w *workflow) map[*model]bool {
 // allowed is what the caller may use; nil for everything. What a part of Airfield embeds, and the sentences that it takes from
 // documents by itself, are asked of the model that the configuration names, not of the caller's.
 func (c *call) allowed() map[*model]bool {
-	if c.policy == nil || c.local && (!c.asked.shape.generates || c.asked.model == BuiltinAnswer) {
+	if c.policy == nil || c.own && (!c.asked.shape.generates || c.asked.model == BuiltinAnswer) {
 		return nil
 	}
 	return c.policy.allowed
@@ -126,7 +126,7 @@ func (c *call) permit() error {
 
 // measure refuses a body that is larger than the workflow may send. A part of Airfield bounds what it asks by itself.
 func (c *call) measure() error {
-	if c.policy == nil || c.local || c.req.Further {
+	if c.policy == nil || c.own || c.req.Further {
 		return nil
 	}
 	size := c.req.Sent
@@ -153,7 +153,7 @@ func (c *call) guard() error {
 			return err
 		}
 	}
-	if c.local {
+	if c.own {
 		return nil
 	}
 	if most := c.policy.MaxInputTokens; most > 0 && !c.req.Further {
@@ -174,7 +174,7 @@ func (c *call) tooLarge(kind fault.Kind, name, unit, text string, asked, most in
 
 // outputLimit is the workflow's bound of an answer; 0 for none.
 func (c *call) outputLimit() int64 {
-	if c.policy == nil || c.local {
+	if c.policy == nil || c.own {
 		return 0
 	}
 	return c.policy.MaxOutputTokens

@@ -158,6 +158,26 @@ func TestPartsOfAirfieldEmbedWhatTheyMust(t *testing.T) {
 	}
 }
 
+// A line of a batch stays in the process and is its workflow's all the same.
+func TestACallerWhoseAnswerStaysInTheProcessIsGuarded(t *testing.T) {
+	w := gateway.WorkflowConfig{Models: []string{"chat"}, MaxRequestBytes: 2000, MaxInputTokens: 100, MaxOutputTokens: 500}
+	for code, q := range map[string]gateway.Request{
+		"model_not_allowed": {Surface: llm.Embeddings, Body: []byte(`{"model":"embed","input":"x"}`)},
+		"max_request_bytes": {Surface: llm.ChatCompletions, Body: []byte(strings.Replace(ask, "{", `{"x":"`+strings.Repeat("a", 2000)+`",`, 1))},
+		"max_input_tokens":  {Surface: llm.ChatCompletions, Body: []byte(strings.Replace(ask, "Where", strings.Repeat("where ", 200), 1))},
+		"max_output_tokens": {Surface: llm.ChatCompletions, Body: []byte(strings.Replace(ask, "{", `{"max_tokens":501,`, 1))},
+	} {
+		s := newStage(t, guarded(w), everyoneWorks())
+		if _, err := s.Answer(caller.With(t.Context(), support), &q); fault.As(err).Code != code || s.order() != "" {
+			t.Errorf("%s: %v, asked %q", code, err, s.order())
+		}
+	}
+	s := newStage(t, guarded(w), everyoneWorks())
+	if _, err := s.Answer(caller.With(t.Context(), support), &gateway.Request{Surface: llm.ChatCompletions, Body: []byte(ask)}); err != nil || !strings.Contains(s.bodies[0], `"max_tokens":500`) {
+		t.Errorf("an answer without a bound: %v %s", err, s.bodies)
+	}
+}
+
 func TestSizesAreBoundPerWorkflow(t *testing.T) {
 	w := gateway.WorkflowConfig{MaxRequestBytes: 2000, MaxInputTokens: 100, MaxOutputTokens: 500}
 	with := func(field string) string { return strings.Replace(ask, "{", "{"+field+",", 1) }

@@ -126,15 +126,16 @@ type Answered struct {
 	Body   []byte // of the answer, also where a provider refused
 }
 
-// Answer makes a call for a part of Airfield that wants the answer as its caller would get it. An error means that there is none.
+// Answer makes a call that is the caller's own, as a line of a batch is: in all but that the answer stays in the process it is
+// a call like every other. An error means that there is none.
 func (g *Gateway) Answer(ctx context.Context, req *Request) (Answered, error) {
-	row, w, err := g.made(ctx, req)
+	row, w, err := g.made(ctx, req, false)
 	return Answered{row, w.status, w.body}, err
 }
 
 // local makes a call whose answer stays in the process and returns it with the call's row.
 func (g *Gateway) local(ctx context.Context, req *Request) (llm.Call, []byte, error) {
-	row, w, err := g.made(ctx, req)
+	row, w, err := g.made(ctx, req, true)
 	if err == nil && w.status >= 400 {
 		err = upstreamFault(&row, w.status)
 	}
@@ -144,10 +145,10 @@ func (g *Gateway) local(ctx context.Context, req *Request) (llm.Call, []byte, er
 	return row, w.body, nil
 }
 
-func (g *Gateway) made(ctx context.Context, req *Request) (llm.Call, *memory, error) {
+func (g *Gateway) made(ctx context.Context, req *Request, own bool) (llm.Call, *memory, error) {
 	w := &memory{header: http.Header{}}
 	c := g.begin(ctx, req)
-	c.local, c.keep = true, keepLocal
+	c.local, c.own, c.keep = true, own, keepLocal
 	defer c.close()
 	err := c.run(c.listen(w))
 	return c.row, w, err

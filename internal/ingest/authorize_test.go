@@ -122,6 +122,36 @@ func TestWhatIsHiddenIsNeitherCountedNorNamed(t *testing.T) {
 	})
 }
 
+func TestAListTellsTheOwnersKeyNothingAboveItsClearance(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		h := open(t, d, t.TempDir(), quick())
+		h.start()
+		low, high, operator := workflow("team", caller.Internal), workflow("team", caller.Restricted), caller.With(t.Context(), &caller.Caller{Role: caller.Operator})
+		c, err := h.CreateCollection(low, ingest.NewCollection{})
+		must(t, err)
+		for name, tier := range map[string]caller.Tier{"open.md": caller.Public, "secret.md": caller.Restricted, "broken-open.pdf": caller.Public, "broken-secret.pdf": caller.Restricted} {
+			state, text := ingest.Live, prose(name, 1)
+			if strings.HasSuffix(name, ".pdf") {
+				state, text = ingest.Dead, "%PDF-1.7 no more"
+			}
+			r, err := h.Upload(system(), c.ID, ingest.Upload{Name: name, Reader: strings.NewReader(text), Metadata: ingest.Metadata{Tier: tier}})
+			must(t, err)
+			h.settled(r.VersionID, state)
+		}
+		for who, want := range map[context.Context]int{low: 1, high: 2, operator: 2} {
+			docs, err := h.ListDocuments(who, c.ID, ingest.DocumentFilter{State: ingest.Live})
+			must(t, err)
+			dead, err := h.ListDeadLetters(who, ingest.DeadLetterFilter{})
+			must(t, err)
+			here, err := h.ListDeadLetters(who, ingest.DeadLetterFilter{Collection: c.ID})
+			must(t, err)
+			if len(docs) != want || len(dead) != want || len(here) != want {
+				t.Errorf("%d documents and %d, %d dead letters are listed, not %d each: %+v", len(docs), len(dead), len(here), want, docs)
+			}
+		}
+	})
+}
+
 func TestAFileIsForThoseClearedAsFarAsItsUploader(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, d *db.DB) {
 		h := open(t, d, t.TempDir(), quick())

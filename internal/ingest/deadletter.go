@@ -56,12 +56,12 @@ func (p *Pipeline) ListDeadLetters(ctx context.Context, f DeadLetterFilter) ([]D
 			return nil, err
 		}
 		query, args = query+" AND r.collection_id = ?", append(args, c.ID)
-		if !who.Owns(c.Workflow) {
-			query, args = query+" AND d.tier <= ?", append(args, int(who.Clearance))
-		}
 	case who.Is(caller.Operator):
 	default:
 		query, args = query+" AND c.workflow <> '' AND c.workflow = ?", append(args, who.Workflow)
+	}
+	if !who.Is(caller.Operator) { // whoever owns them
+		query, args = query+" AND d.tier >= ? AND d.tier <= ?", append(args, int(caller.Public), int(who.Clearance))
 	}
 	if f.Code != "" {
 		query, args = query+" AND r.error_code = ?", append(args, f.Code)

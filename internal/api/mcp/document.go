@@ -155,7 +155,7 @@ func (d *Door) read(ctx context.Context, id string) (doc ingest.Document, live i
 	return doc, live, chunks, err
 }
 
-// readDocument is a document as a resource: the whole of its text.
+// readDocument is a document as a resource: the whole of its text. No cache may give it to another key.
 func (d *Door) readDocument(ctx context.Context, q *sdk.ReadResourceRequest) (*sdk.ReadResourceResult, error) {
 	ctx, stop := whileAsked(ctx)
 	defer stop()
@@ -174,5 +174,5 @@ func (d *Door) readDocument(ctx context.Context, q *sdk.ReadResourceRequest) (*s
 			return nil, fmt.Errorf("the document has more than %d bytes of text: read it in parts, with the tool get_document", maxMessage)
 		}
 	}
-	return &sdk.ReadResourceResult{Contents: []*sdk.ResourceContents{{URI: q.Params.URI, MIMEType: "text/plain", Text: strings.Join(texts, "\n\n")}}}, nil
+	return &sdk.ReadResourceResult{Cacheable: sdk.Cacheable{CacheScope: "private"}, Contents: []*sdk.ResourceContents{{URI: q.Params.URI, MIMEType: "text/plain", Text: strings.Join(texts, "\n\n")}}}, nil
 }
