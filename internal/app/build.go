@@ -14,6 +14,7 @@ import (
 	"airfield/internal/batch"
 	"airfield/internal/bucket"
 	"airfield/internal/bucket/file"
+	"airfield/internal/bucket/s3"
 	"airfield/internal/cache"
 	"airfield/internal/config"
 	"airfield/internal/cost"
@@ -100,7 +101,7 @@ func build(ctx context.Context, c *config.Config, log *slog.Logger) (p *parts, e
 	}
 	p.opened("database", p.db.Close)
 
-	if p.bucket, err = openBucket(c, log, p); err != nil {
+	if p.bucket, err = openBucket(ctx, c, log, p); err != nil {
 		return p, err
 	}
 
@@ -198,10 +199,13 @@ func (p *parts) modelNames() []string {
 }
 
 // openBucket is the list of what documents can be kept in.
-func openBucket(c *config.Config, log *slog.Logger, p *parts) (bucket.Bucket, error) {
+func openBucket(ctx context.Context, c *config.Config, log *slog.Logger, p *parts) (bucket.Bucket, error) {
+	if strings.HasPrefix(c.Bucket.URL, "s3:") {
+		return s3.Open(ctx, c.Bucket, filepath.Join(c.Data, "tmp"), log)
+	}
 	dir, ok := strings.CutPrefix(c.Bucket.URL, "file:")
 	if !ok {
-		return nil, fault.New(fault.Invalid, "bucket_url", "bucket.url: %q is not file:PATH", c.Bucket.URL)
+		return nil, fault.New(fault.Invalid, "bucket_url", "bucket.url: it is neither file:PATH nor s3://NAME/PREFIX")
 	}
 	b, err := file.Open(dir, c.Bucket, log)
 	if err != nil {

@@ -68,7 +68,7 @@ func Reach(ctx context.Context, c *config.Config) []Reached {
 	}))
 
 	p := &parts{}
-	b, err := openBucket(c, log, p)
+	b, err := openBucket(ctx, c, log, p)
 	if err == nil {
 		err = waitAtMost(ctx, reachTime, b.Probe)
 		p.close()
