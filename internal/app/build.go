@@ -24,7 +24,9 @@ import (
 	"airfield/internal/index/embedded"
 	"airfield/internal/ingest"
 	"airfield/internal/ingest/extract"
+	"airfield/internal/ingest/source"
 	"airfield/internal/ingest/source/folder"
+	s3source "airfield/internal/ingest/source/s3"
 	"airfield/internal/jobs"
 	"airfield/internal/journal"
 	"airfield/internal/limit"
@@ -61,7 +63,7 @@ type parts struct {
 	retrieve *retrieve.Retriever
 	extract  *extract.Extractor
 	ingest   *ingest.Pipeline
-	folders  *folder.Runner
+	sources  *source.Runner
 	batches  *batch.Batches
 
 	closers []closer
@@ -179,7 +181,7 @@ func build(ctx context.Context, c *config.Config, log *slog.Logger) (p *parts, e
 		DB: p.db, Bucket: p.bucket, Queue: ingest.Jobs(p.jobs), Extractor: p.extract, Embedder: embedder{p.gateway, c.Environment, "ingest"}, Index: p.feed,
 		Audit: p.audit, Tracer: tracer, TempDir: tmp, Log: log,
 	})
-	p.folders = folder.NewRunner(p.ingest, log)
+	p.sources = source.NewRunner(p.ingest, map[string]source.Keep{ingest.KindFolder: folder.Run, ingest.KindS3: s3source.Run}, log)
 	p.batches = batch.New(c.Batch, batch.Parts{
 		DB: p.db, Jobs: p.jobs, Files: batchFiles{p.ingest}, Calls: batchCalls{p.gateway}, Keys: p.keys, Audit: p.audit, Refusal: refusal, Log: log,
 	})
@@ -213,6 +215,14 @@ func openBucket(ctx context.Context, c *config.Config, log *slog.Logger, p *part
 	}
 	p.opened("bucket", b.Close)
 	return b, nil
+}
+
+// openSource is the list of where documents can come from.
+func openSource(ctx context.Context, c ingest.SourceConfig) (source.Backend, error) {
+	if c.Kind() == ingest.KindS3 {
+		return s3source.New(ctx, c)
+	}
+	return folder.New(c)
 }
 
 // openShared is where limits are counted and answers are kept: in a Redis that several processes share, or here.
