@@ -16,7 +16,7 @@ var floors = [][]string{
 	{"id", "fault", "money"},
 	{"llm", "caller"},
 	{"secret", "telemetry", "redact"},
-	{"redis"},
+	{"redis", "aws"},
 	{"db", "bucket", "cache", "journal", "limit", "notify"},
 	{"jobs", "index"},
 	{"access"},
@@ -30,7 +30,7 @@ var floors = [][]string{
 
 // backends may be imported by app alone, besides their own tests: what talks to one product stays in one folder. Azure
 // speaks OpenAI's API, and stands on it.
-var backends = []string{"bucket/file", "index/embedded", "gateway/provider/openai", "gateway/provider/azure", "gateway/provider/anthropic", "gateway/provider/gemini", "gateway/provider/bedrock", "gateway/provider/builtin"}
+var backends = []string{"bucket/file", "bucket/s3", "index/embedded", "gateway/provider/openai", "gateway/provider/azure", "gateway/provider/anthropic", "gateway/provider/gemini", "gateway/provider/bedrock", "gateway/provider/builtin"}
 
 // words may import nothing but the standard library and floors below.
 const wordFloors = 2

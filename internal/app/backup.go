@@ -21,6 +21,7 @@ import (
 )
 
 // A backup is a tar file: manifest.json first, then database/ as db.Backup writes it, then bucket/, the bucket's folder.
+// Documents that are kept elsewhere stay there, and the manifest says where.
 const (
 	backupFormat   = "airfield-backup-1"
 	manifestName   = "manifest.json"
@@ -34,6 +35,7 @@ type Restored struct {
 	At          time.Time `json:"at"`
 	Environment string    `json:"environment"`
 	Version     string    `json:"version"`
+	Bucket      string    `json:"bucket,omitempty"` // where the documents are, if they are not in the backup
 	Objects     int       `json:"objects"`
 }
 
@@ -41,41 +43,46 @@ type Restored struct {
 // them, made before and again after the database's snapshot, hold every object that the snapshot speaks of, whatever is
 // deleted meanwhile.
 func backup(ctx context.Context, c *config.Config, p *parts, version string, w io.Writer) error {
-	bucketDir, _ := strings.CutPrefix(c.Bucket.URL, "file:")
-	objects, err := os.MkdirTemp(filepath.Dir(bucketDir), ".backup-bucket-*") // on the bucket's file system
-	if err != nil {
-		return fmt.Errorf("make a folder for the backup: %w", err)
-	}
-	defer os.RemoveAll(objects)
 	database, err := os.MkdirTemp(filepath.Join(c.Data, "tmp"), "backup-*")
 	if err != nil {
 		return fmt.Errorf("make a folder for the backup: %w", err)
 	}
 	defer os.RemoveAll(database)
 
-	at := time.Now().UTC()
-	if err := linkTree(ctx, bucketDir, objects); err != nil {
+	about := Restored{Format: backupFormat, At: time.Now().UTC(), Environment: c.Environment, Version: version}
+	parts, hold := [][2]string{{database, databasePrefix}}, func() error { return nil }
+	if bucketDir, local := strings.CutPrefix(c.Bucket.URL, "file:"); local {
+		objects, err := os.MkdirTemp(filepath.Dir(bucketDir), ".backup-bucket-*") // on the bucket's file system
+		if err != nil {
+			return fmt.Errorf("make a folder for the backup: %w", err)
+		}
+		defer os.RemoveAll(objects)
+		parts, hold = append(parts, [2]string{objects, bucketPrefix}), func() error { return linkTree(ctx, bucketDir, objects) }
+	} else {
+		about.Bucket = c.Bucket.URL
+	}
+	if err := hold(); err != nil {
 		return fmt.Errorf("hold the bucket: %w", err)
 	}
 	if err := p.db.Backup(ctx, database); err != nil {
 		return err
 	}
-	if err := linkTree(ctx, bucketDir, objects); err != nil {
+	if err := hold(); err != nil {
 		return fmt.Errorf("hold the bucket: %w", err)
 	}
 
-	manifest, err := json.Marshal(Restored{Format: backupFormat, At: at, Environment: c.Environment, Version: version})
+	manifest, err := json.Marshal(about)
 	if err != nil {
 		return err
 	}
 	out := tar.NewWriter(w)
-	if err := out.WriteHeader(&tar.Header{Name: manifestName, Mode: 0o600, Size: int64(len(manifest)), ModTime: at}); err != nil {
+	if err := out.WriteHeader(&tar.Header{Name: manifestName, Mode: 0o600, Size: int64(len(manifest)), ModTime: about.At}); err != nil {
 		return err
 	}
 	if _, err := out.Write(manifest); err != nil {
 		return err
 	}
-	for _, part := range [][2]string{{database, databasePrefix}, {objects, bucketPrefix}} {
+	for _, part := range parts {
 		if err := pack(ctx, out, part[0], part[1]); err != nil {
 			return fmt.Errorf("write the backup: %w", err)
 		}
@@ -140,23 +147,30 @@ func Restore(ctx context.Context, c *config.Config, in io.Reader) (r Restored, e
 		return r, err
 	}
 	defer unlock()
-	bucketDir, ok := strings.CutPrefix(c.Bucket.URL, "file:")
-	if !ok {
-		return r, fault.New(fault.Invalid, "bucket_url", "bucket.url: %q is not file:PATH", c.Bucket.URL)
+	bucketDir, local := strings.CutPrefix(c.Bucket.URL, "file:")
+	place := c.Data
+	if local {
+		if used, err := holdsFiles(filepath.Join(bucketDir, "objects")); err != nil || used {
+			return r, errors.Join(err, fault.New(fault.Conflict, "bucket_used", "the bucket %s is not empty", bucketDir).Hinted("restore into a new data folder: nothing is ever overwritten"))
+		}
+		place = filepath.Dir(bucketDir)
 	}
-	if used, err := holdsFiles(filepath.Join(bucketDir, "objects")); err != nil || used {
-		return r, errors.Join(err, fault.New(fault.Conflict, "bucket_used", "the bucket %s is not empty", bucketDir).Hinted("restore into a new data folder: nothing is ever overwritten"))
-	}
-	if err := os.MkdirAll(filepath.Dir(bucketDir), 0o700); err != nil {
+	if err := os.MkdirAll(place, 0o700); err != nil {
 		return r, fmt.Errorf("make the bucket's folder: %w", err)
 	}
-	staging, err := os.MkdirTemp(filepath.Dir(bucketDir), ".restore-*")
+	staging, err := os.MkdirTemp(place, ".restore-*")
 	if err != nil {
 		return r, fmt.Errorf("make a folder for the restore: %w", err)
 	}
 	defer os.RemoveAll(staging)
 	if r, err = unpack(ctx, in, staging); err != nil {
 		return r, err
+	}
+	switch {
+	case local && r.Bucket != "":
+		return r, fault.New(fault.Conflict, "bucket_elsewhere", "the documents of this backup are not in it: they are in %s", r.Bucket).Hinted("name that bucket, or a copy of it, as bucket.url")
+	case !local && r.Bucket == "":
+		return r, fault.New(fault.Conflict, "bucket_elsewhere", "this backup holds documents, and goes into a folder alone").Hinted("leave bucket.url out, or name file:PATH")
 	}
 	// The bytes come first, and go again if the database, which is one transaction, does not take its part.
 	target := filepath.Join(bucketDir, "objects")

@@ -14,6 +14,7 @@ import (
 	"airfield/internal/batch"
 	"airfield/internal/bucket"
 	"airfield/internal/bucket/file"
+	"airfield/internal/bucket/s3"
 	"airfield/internal/cache"
 	"airfield/internal/config"
 	"airfield/internal/cost"
@@ -23,7 +24,9 @@ import (
 	"airfield/internal/index/embedded"
 	"airfield/internal/ingest"
 	"airfield/internal/ingest/extract"
+	"airfield/internal/ingest/source"
 	"airfield/internal/ingest/source/folder"
+	s3source "airfield/internal/ingest/source/s3"
 	"airfield/internal/jobs"
 	"airfield/internal/journal"
 	"airfield/internal/limit"
@@ -67,7 +70,7 @@ type parts struct {
 	response *response.Service
 	extract  *extract.Extractor
 	ingest   *ingest.Pipeline
-	folders  *folder.Runner
+	sources  *source.Runner
 	batches  *batch.Batches
 
 	closers []closer
@@ -107,7 +110,7 @@ func build(ctx context.Context, c *config.Config, log *slog.Logger) (p *parts, e
 	}
 	p.opened("database", p.db.Close)
 
-	if p.bucket, err = openBucket(c, log, p); err != nil {
+	if p.bucket, err = openBucket(ctx, c, log, p); err != nil {
 		return p, err
 	}
 
@@ -195,7 +198,7 @@ func build(ctx context.Context, c *config.Config, log *slog.Logger) (p *parts, e
 		DB: p.db, Bucket: p.bucket, Queue: ingest.Jobs(p.jobs), Extractor: p.extract, Embedder: embedder{p.gateway, c.Environment, "ingest"}, Index: p.feed,
 		Audit: p.audit, Tracer: tracer, TempDir: tmp, Log: log,
 	})
-	p.folders = folder.NewRunner(p.ingest, log)
+	p.sources = source.NewRunner(p.ingest, map[string]source.Keep{ingest.KindFolder: folder.Run, ingest.KindS3: s3source.Run}, log)
 	p.batches = batch.New(c.Batch, batch.Parts{
 		DB: p.db, Jobs: p.jobs, Files: batchFiles{p.ingest}, Calls: batchCalls{p.gateway, p.response}, Keys: p.keys, Audit: p.audit, Refusal: refusal, Log: log,
 	})
@@ -215,10 +218,13 @@ func (p *parts) modelNames() []string {
 }
 
 // openBucket is the list of what documents can be kept in.
-func openBucket(c *config.Config, log *slog.Logger, p *parts) (bucket.Bucket, error) {
+func openBucket(ctx context.Context, c *config.Config, log *slog.Logger, p *parts) (bucket.Bucket, error) {
+	if strings.HasPrefix(c.Bucket.URL, "s3:") {
+		return s3.Open(ctx, c.Bucket, filepath.Join(c.Data, "tmp"), log)
+	}
 	dir, ok := strings.CutPrefix(c.Bucket.URL, "file:")
 	if !ok {
-		return nil, fault.New(fault.Invalid, "bucket_url", "bucket.url: %q is not file:PATH", c.Bucket.URL)
+		return nil, fault.New(fault.Invalid, "bucket_url", "bucket.url: it is neither file:PATH nor s3://NAME/PREFIX")
 	}
 	b, err := file.Open(dir, c.Bucket, log)
 	if err != nil {
@@ -243,6 +249,14 @@ func openBodies(c *config.Config, log *slog.Logger, p *parts) (*body.Store, erro
 	}
 	p.opened("bodies", store.Close)
 	return store, nil
+}
+
+// openSource is the list of where documents can come from.
+func openSource(ctx context.Context, c ingest.SourceConfig) (source.Backend, error) {
+	if c.Kind() == ingest.KindS3 {
+		return s3source.New(ctx, c)
+	}
+	return folder.New(c)
 }
 
 // openShared is where limits are counted and answers are kept: in a Redis that several processes share, or here.

@@ -19,6 +19,8 @@ import (
 	"airfield/internal/fault"
 	"airfield/internal/gateway"
 	"airfield/internal/gateway/provider/bedrock"
+	"airfield/internal/ingest"
+	s3source "airfield/internal/ingest/source/s3"
 	"airfield/internal/redis"
 	"airfield/internal/secret"
 )
@@ -68,7 +70,7 @@ func Reach(ctx context.Context, c *config.Config) []Reached {
 	}))
 
 	p := &parts{}
-	b, err := openBucket(c, log, p)
+	b, err := openBucket(ctx, c, log, p)
 	if err == nil {
 		err = waitAtMost(ctx, reachTime, b.Probe)
 		p.close()
@@ -95,6 +97,10 @@ func Reach(ctx context.Context, c *config.Config) []Reached {
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Collections)) {
 		for sourceName, source := range c.Collections[name].Sources {
+			if source.Kind() == ingest.KindS3 {
+				note("source "+name+"/"+sourceName, source.S3, waitAtMost(ctx, reachTime, func(ctx context.Context) error { return s3source.Reach(ctx, source) }))
+				continue
+			}
 			_, err := os.ReadDir(source.Folder)
 			note("source "+name+"/"+sourceName, source.Folder, err)
 		}

@@ -105,6 +105,6 @@ func (s *server) syncCollections(ctx context.Context, c *config.Config) error {
 	for _, w := range warnings {
 		s.log.Warn("collections", "warning", w)
 	}
-	s.parts.folders.Reload()
+	s.parts.sources.Reload()
 	return err
 }

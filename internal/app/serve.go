@@ -119,7 +119,7 @@ func (s *server) run(ctx, start context.Context, listener net.Listener, url stri
 		}
 		p.ingest.Register(p.jobs)
 		p.batches.Register()
-		workers = append(workers, task{"jobs", p.jobs.Run}, task{"folders", p.folders.Run}, task{"bucket lifecycle", s.sweepBucket}, task{"bodies' retention", s.sweepBodies})
+		workers = append(workers, task{"jobs", p.jobs.Run}, task{"sources", p.sources.Run}, task{"bucket lifecycle", s.sweepBucket}, task{"bodies' retention", s.sweepBodies})
 	}
 	local := newLocalKey()
 	handler := s.handler(withLocalKey(local, c.Environment, p.keys.Authenticate))

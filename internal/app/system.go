@@ -9,7 +9,6 @@ import (
 	"airfield/internal/api/admin"
 	"airfield/internal/fault"
 	"airfield/internal/ingest/source"
-	"airfield/internal/ingest/source/folder"
 )
 
 // flushBodies is how long a backup waits for the bodies of calls to be where it finds them.
@@ -75,13 +74,25 @@ func (s *server) Scan(ctx context.Context, collection, name string) error {
 	if err != nil {
 		return err
 	}
-	f, err := folder.New(known.Config)
+	f, err := openSource(ctx, known.Config)
 	if err != nil {
 		return err
 	}
 	report, err := source.Scan(ctx, s.parts.ingest, f, known.CollectionID, known.Name)
 	s.log.Info("a source was scanned on demand", "collection", collection, "source", name, "report", report)
 	return err
+}
+
+// Wake has a source looked at soon, because somebody says that something there has changed.
+func (s *server) Wake(ctx context.Context, collection, name string) error {
+	known, err := s.parts.ingest.GetSource(ctx, collection, name)
+	if err != nil {
+		return err
+	}
+	if !s.parts.sources.Wake(known.ID) {
+		return fault.New(fault.Conflict, "role", "this process does not read that source: send events to a worker that does")
+	}
+	return nil
 }
 
 // Backup streams a consistent copy of the installation.

@@ -1,6 +1,6 @@
 // Package bucket is the word for the place where document bytes are kept: objects with versions, deletion
-// markers and a lifecycle. Ingestion writes and reads it, the worker sweeps it, and each backend (file, later
-// S3 and GCS) is a folder below with an Open of its own. Every backend passes buckettest.
+// markers and a lifecycle. Ingestion writes and reads it, the worker sweeps it, and each backend (file, s3) is a
+// folder below with an Open of its own. Every backend passes buckettest.
 package bucket
 
 import (
@@ -12,8 +12,9 @@ import (
 	"airfield/internal/fault"
 )
 
-// MaxKeyBytes is the longest key a bucket takes.
-const MaxKeyBytes = 1024
+// MaxKeyBytes is the longest key a bucket takes: what fits into the 1024 bytes that object stores allow a name, escaped
+// and with all that is to be said about a version.
+const MaxKeyBytes = 200
 
 // MaxMediaTypeBytes is the longest media type a bucket takes.
 const MaxMediaTypeBytes = 127

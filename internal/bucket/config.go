@@ -3,11 +3,18 @@ package bucket
 import (
 	"fmt"
 	"time"
+
+	"airfield/internal/secret"
 )
 
 // Config is the part of airfield.yaml that buckets own.
 type Config struct {
-	URL       string    `yaml:"url" json:"url" doc:"Where document bytes are kept: file:PATH."`
+	URL string `yaml:"url" json:"url" doc:"Where document bytes are kept: file:PATH, or s3://NAME/PREFIX?region=REGION, for other servers than AWS with &endpoint=ADDRESS and &path_style=true."`
+
+	AccessKeyID     secret.Value `yaml:"access_key_id" json:"access_key_id" doc:"Of S3: who signs the requests, as env:NAME or file:PATH, where it is not what AWS's own tools find on this machine (environment, profile, role)."`
+	SecretAccessKey secret.Value `yaml:"secret_access_key" json:"secret_access_key" doc:"Of S3: the secret of access_key_id, as env:NAME or file:PATH."`
+	SessionToken    secret.Value `yaml:"session_token" json:"session_token" doc:"Of S3: the token that goes with temporary keys, as env:NAME or file:PATH."`
+
 	Lifecycle Lifecycle `yaml:"lifecycle" json:"lifecycle" doc:"What Sweep takes away."`
 }
 
@@ -41,4 +48,26 @@ func (c Config) Check() (warnings []string, err error) {
 		warnings = append(warnings, "lifecycle.expire_old_after is 0: old versions are kept for ever and the bucket only grows")
 	}
 	return warnings, nil
+}
+
+// Expired picks what the lifecycle takes of a key's versions, newest first.
+func (l Lifecycle) Expired(versions []Object, now time.Time) (gone []Object) {
+	if l.ExpireOldAfter <= 0 {
+		return nil
+	}
+	old := func(since time.Time) bool { return now.Sub(since) >= l.ExpireOldAfter }
+	kept := 0
+	for i, o := range versions {
+		switch {
+		case i > 0 && old(versions[i-1].Modified) && (o.Deleted || kept >= l.KeepVersions):
+			gone = append(gone, o)
+		case !o.Deleted:
+			kept++
+		}
+	}
+	// A marker with nothing left behind it hides nothing.
+	if kept == 0 && len(versions) > 0 && old(versions[0].Modified) && len(gone) == len(versions)-1 {
+		return versions
+	}
+	return gone
 }

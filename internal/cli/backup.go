@@ -95,7 +95,12 @@ server may be running on them. Keys, documents, calls and the audit log are as t
 				return err
 			}
 			return env.show(restored, func() {
-				env.printf("restored the installation of %s: %d objects\n", restored.At.Local().Format("2006-01-02 15:04:05"), restored.Objects)
+				at := restored.At.Local().Format("2006-01-02 15:04:05")
+				if restored.Bucket != "" {
+					env.printf("restored the installation of %s; its documents are in %s\n", at, restored.Bucket)
+					return
+				}
+				env.printf("restored the installation of %s: %d objects\n", at, restored.Objects)
 			})
 		},
 	}

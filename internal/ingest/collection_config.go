@@ -12,6 +12,7 @@ import (
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
+	"airfield/internal/aws"
 	"airfield/internal/caller"
 	"airfield/internal/ingest/chunk"
 )
@@ -43,11 +44,44 @@ type Defaults struct {
 // SourceConfig is a place that is watched.
 type SourceConfig struct {
 	Folder         string        `yaml:"folder" json:"folder" doc:"A folder; relative ones are relative to airfield.yaml."`
+	S3             string        `yaml:"s3" json:"s3,omitempty" doc:"Instead of a folder, a bucket or a part of one: s3://NAME/PREFIX?region=REGION, as in bucket.url. It is read with what AWS's own tools find."`
 	Include        []string      `yaml:"include" json:"include,omitempty" doc:"Globs of paths to take, ** for any depth; all where empty."`
 	Exclude        []string      `yaml:"exclude" json:"exclude,omitempty" doc:"Globs of paths to leave out."`
-	Interval       time.Duration `yaml:"interval" json:"interval,omitempty" doc:"How often the whole folder is compared, besides being watched; 5m where empty."`
+	Interval       time.Duration `yaml:"interval" json:"interval,omitempty" doc:"How often the whole source is compared, besides being watched or told of events; 5m where empty."`
 	FollowSymlinks bool          `yaml:"follow_symlinks" json:"follow_symlinks,omitempty" doc:"Whether links that stay inside the folder are followed."`
 	Defaults       Defaults      `yaml:"defaults" json:"defaults" doc:"Metadata of its documents, before the collection's defaults."`
+}
+
+// The kinds of sources.
+const (
+	KindFolder = "folder"
+	KindS3     = "s3"
+)
+
+// Kind is where the source reads; "" where it is not configured.
+func (s SourceConfig) Kind() string {
+	switch {
+	case s.S3 != "":
+		return KindS3
+	case s.Folder != "":
+		return KindFolder
+	}
+	return ""
+}
+
+// checkPlace refuses what names no place, or two.
+func (s SourceConfig) checkPlace() error {
+	switch {
+	case s.Folder == "" && s.S3 == "":
+		return fmt.Errorf("folder or s3 is missing")
+	case s.Folder != "" && s.S3 != "":
+		return fmt.Errorf("folder and s3: a source is one of them")
+	case s.S3 != "":
+		if _, err := aws.Parse(s.S3); err != nil {
+			return fmt.Errorf("s3: %w", err)
+		}
+	}
+	return nil
 }
 
 // DefaultCollection is a collection with the builtin models.
@@ -91,8 +125,8 @@ func (c CollectionConfig) Check() (warnings []string, err error) {
 		if !nameShape.MatchString(name) || slices.Contains(reservedSources, name) {
 			return nil, fmt.Errorf("sources.%s: use lower case letters, digits, dots and dashes, and none of %s", name, strings.Join(reservedSources, ", "))
 		}
-		if s.Folder == "" {
-			return nil, fmt.Errorf("sources.%s: folder is missing", name)
+		if err := s.checkPlace(); err != nil {
+			return nil, fmt.Errorf("sources.%s: %w", name, err)
 		}
 		if s.Interval != 0 && s.Interval < time.Second {
 			return nil, fmt.Errorf("sources.%s: interval: at least 1s, not %s", name, s.Interval)
@@ -105,9 +139,12 @@ func (c CollectionConfig) Check() (warnings []string, err error) {
 				return nil, fmt.Errorf("sources.%s: %w", name, err)
 			}
 		}
-		folder := filepath.Clean(s.Folder)
+		folder := s.S3
+		if folder == "" {
+			folder = filepath.Clean(s.Folder)
+		}
 		if other, taken := folders[folder]; taken {
-			warnings = append(warnings, fmt.Sprintf("sources %s and %s watch the same folder: every file becomes two documents", min(name, other), max(name, other)))
+			warnings = append(warnings, fmt.Sprintf("sources %s and %s watch the same place: every file becomes two documents", min(name, other), max(name, other)))
 		}
 		folders[folder] = name
 	}

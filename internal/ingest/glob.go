@@ -64,3 +64,15 @@ func Glob(pattern string) (*regexp.Regexp, error) {
 	}
 	return re, nil
 }
+
+// Globs are several patterns.
+func Globs(patterns []string) (all []*regexp.Regexp, err error) {
+	for _, pattern := range patterns {
+		re, err := Glob(pattern)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, re)
+	}
+	return all, nil
+}

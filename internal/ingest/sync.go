@@ -179,11 +179,14 @@ func (p *Pipeline) syncSources(ctx context.Context, tx *db.Tx, c Collection) err
 	if err != nil {
 		return err
 	}
-	for name := range c.Config.Sources {
+	for name, s := range c.Config.Sources {
 		if slices.Contains(have, name) {
+			if _, err := tx.Exec(ctx, "UPDATE sources SET kind = ? WHERE collection_id = ? AND name = ?", s.Kind(), c.ID, name); err != nil {
+				return err
+			}
 			continue
 		}
-		if _, err := tx.Exec(ctx, "INSERT INTO sources (id, collection_id, name, kind, state, created_at) VALUES (?,?,?,'folder','ok',?)", id.New("src"), c.ID, name, db.Micros(time.Now())); err != nil {
+		if _, err := tx.Exec(ctx, "INSERT INTO sources (id, collection_id, name, kind, state, created_at) VALUES (?,?,?,?,'ok',?)", id.New("src"), c.ID, name, s.Kind(), db.Micros(time.Now())); err != nil {
 			return err
 		}
 	}

@@ -55,6 +55,8 @@ type System interface {
 	Flush(ctx context.Context) error
 	// Scan compares a source with what is there, now.
 	Scan(ctx context.Context, collection, source string) error
+	// Wake has a source looked at soon, because somebody says that something there has changed.
+	Wake(ctx context.Context, collection, source string) error
 	// Backup writes a consistent copy of the installation as a tar stream.
 	Backup(ctx context.Context, w http.ResponseWriter) error
 	// Reload takes over the configuration file as it is now.

@@ -66,6 +66,7 @@ var opens = map[string]string{
 	"POST /api/collections/{name}/documents":                "OW",
 	"POST /api/collections/{name}/sources/{source}/confirm": "O",
 	"POST /api/collections/{name}/sources/{source}/scan":    "O",
+	"POST /api/collections/{name}/sources/{source}/events":  "O",
 	"POST /api/dead-letters/replay":                         "O",
 	"POST /api/dead-letters/{run}/discard":                  "OW",
 	"POST /api/dead-letters/{run}/replay":                   "OW",

@@ -164,6 +164,9 @@ func (d *Door) registerRuns(a huma.API) {
 		defer cancel()
 		return none{}, d.System.Scan(ctx, in.Name, in.Source)
 	})
+	add(a, d.Log, route{http.MethodPost, "/api/collections/{name}/sources/{source}/events", "sourceEvent", "Say that something changed in a source: it is looked at soon. What the body says is not read", operators}, func(ctx context.Context, in *sourceIn) (none, error) {
+		return none{}, d.System.Wake(ctx, in.Name, in.Source)
+	})
 	add(a, d.Log, route{http.MethodPost, "/api/collections/{name}/sources/{source}/confirm", "confirm", "Let a held source remove what it holds back", operators}, func(ctx context.Context, in *sourceIn) (none, error) {
 		return none{}, d.Ingest.Confirm(ctx, in.Name, in.Source)
 	})

@@ -220,9 +220,9 @@ func hostileKeys() []string {
 		"a/b", "a.b", "a", "A", "a/B", "a+b", "a%2fb", "a%2Fb", "^a", "~version", ".hidden", "-flag", "a\x00b", "a\nb", "\x7f", " ", " a ", "a\\b", "C:\\x",
 		"con", "nul.txt", "$(rm -rf)", "'\"`;|&<>*?[]{}", "objects", "uploads", "lock",
 		"\u00e9", "e\u0301", "\u212b", "\u00c5", "A\u030a", "\ufb01", "ﬀ", "ß", "ẞ", "İ", "ı", "文書/手引き.pdf", "🗎", "\u202egpj.exe", "\ufeff",
-		strings.Repeat("x", 255), strings.Repeat("x", 256), strings.Repeat("x", bucket.MaxKeyBytes), strings.Repeat("X", bucket.MaxKeyBytes),
-		strings.Repeat("/", bucket.MaxKeyBytes), strings.Repeat("../", 300), strings.Repeat("\x01", bucket.MaxKeyBytes), strings.Repeat("é", bucket.MaxKeyBytes/2),
-		strings.Repeat("a/", 500), strings.Repeat("A/", 512),
+		strings.Repeat("x", bucket.MaxKeyBytes-1), strings.Repeat("x", bucket.MaxKeyBytes), strings.Repeat("X", bucket.MaxKeyBytes),
+		strings.Repeat("/", bucket.MaxKeyBytes), strings.Repeat("../", bucket.MaxKeyBytes/3), strings.Repeat("\x01", bucket.MaxKeyBytes), strings.Repeat("é", bucket.MaxKeyBytes/2),
+		strings.Repeat("a/", bucket.MaxKeyBytes/2-1), strings.Repeat("A/", bucket.MaxKeyBytes/2),
 	}
 	for n := 60; n < 70; n++ { // around any length at which names may be cut
 		keys = append(keys, strings.Repeat("s", n), strings.Repeat("s", n)+"/t", strings.Repeat("s", n)+".t")

@@ -39,7 +39,7 @@ func BenchmarkPut(b *testing.B) {
 func BenchmarkList(b *testing.B) {
 	bk := open(b, b.TempDir(), bucket.Default())
 	for n := range 10_000 { // as Put leaves them, without its flushes
-		o := bucket.Object{Key: fmt.Sprintf("collection/doc-%d", n), Version: newVersion(time.Now()), SHA256: strings.Repeat("0", 64)}
+		o := bucket.Object{Key: fmt.Sprintf("collection/doc-%d", n), Version: bucket.NewVersion(time.Now()), SHA256: strings.Repeat("0", 64)}
 		if err := bk.root.MkdirAll(keyPath(o.Key), 0o700); err != nil {
 			b.Fatal(err)
 		}

@@ -183,7 +183,7 @@ func versionsIn(key string, entries []fs.DirEntry) (versions []bucket.Object, er
 
 // Probe writes, flushes and removes a file.
 func (b *Bucket) Probe(context.Context) error {
-	name := uploads + "/" + newVersion(time.Now())
+	name := uploads + "/" + bucket.NewVersion(time.Now())
 	f, err := b.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return writeError(err)

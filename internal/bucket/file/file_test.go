@@ -142,7 +142,7 @@ func TestForeignFilesAreNotObjects(t *testing.T) {
 func TestAClockSetBackDoesNotReorder(t *testing.T) {
 	b := open(t, t.TempDir(), bucket.Default())
 	put(t, b, "a", "old")
-	o := bucket.Object{Key: "a", Version: newVersion(time.Now().Add(time.Hour)), SHA256: strings.Repeat("0", 64)}
+	o := bucket.Object{Key: "a", Version: bucket.NewVersion(time.Now().Add(time.Hour)), SHA256: strings.Repeat("0", 64)}
 	if err := b.root.WriteFile(keyPath("a")+"/"+versionName(o), []byte("of the future"), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -1,12 +1,7 @@
 package file
 
 import (
-	"crypto/rand"
-	"encoding/hex"
-	"fmt"
-	"strconv"
 	"strings"
-	"time"
 
 	"airfield/internal/bucket"
 )
@@ -117,7 +112,7 @@ func parseVersion(name string) (o bucket.Object, ok bool) {
 	}
 	part := strings.Split(rest, ",")
 	o.Version = part[0]
-	if o.Modified, ok = moment(o.Version); !ok || len(part) < 2 {
+	if o.Modified, ok = bucket.Moment(o.Version); !ok || len(part) < 2 {
 		return o, false
 	}
 	if part[1] == marker {
@@ -133,25 +128,4 @@ func parseVersion(name string) (o bucket.Object, ok bool) {
 	}
 	o.MediaType, ok = decode(part[2])
 	return o, ok
-}
-
-// newVersion names a version made at a moment: 16 hex digits of microseconds since 1970, so that versions sort by
-// age, and 16 random ones, so that two processes never make the same.
-func newVersion(at time.Time) string {
-	var random [8]byte
-	rand.Read(random[:])
-	return fmt.Sprintf("%016x-%x", at.UnixMicro(), random)
-}
-
-// moment is when a version was made; false for what is not a version.
-func moment(version string) (time.Time, bool) {
-	micros, random, ok := strings.Cut(version, "-")
-	if !ok || len(micros) != 16 || len(random) != 16 || strings.ToLower(version) != version {
-		return time.Time{}, false
-	}
-	n, err := strconv.ParseInt(micros, 16, 64)
-	if _, err2 := hex.DecodeString(random); err != nil || err2 != nil || n < 0 {
-		return time.Time{}, false
-	}
-	return time.UnixMicro(n).UTC(), true
 }

@@ -63,7 +63,7 @@ func FuzzKey(f *testing.F) {
 
 // FuzzVersionName holds that only names that versionName makes are read, and that they are read right.
 func FuzzVersionName(f *testing.F) {
-	version := newVersion(time.UnixMicro(1_700_000_000_000_000))
+	version := bucket.NewVersion(time.UnixMicro(1_700_000_000_000_000))
 	f.Add(versionName(bucket.Object{Version: version, SHA256: strings.Repeat("ab", 32), MediaType: "image/svg+xml; q=1"}))
 	f.Add(versionName(bucket.Object{Version: version, SHA256: strings.Repeat("ab", 32)}))
 	f.Add(versionName(bucket.Object{Version: version, Deleted: true}))
@@ -74,7 +74,7 @@ func FuzzVersionName(f *testing.F) {
 		if ok && versionName(o) != name {
 			t.Fatalf("%q was read as %+v", name, o)
 		}
-		if ok && (o.Modified.Before(time.Unix(0, 0)) || newVersion(o.Modified)[:16] != o.Version[:16] || !utf8.ValidString(o.Version)) {
+		if ok && (o.Modified.Before(time.Unix(0, 0)) || bucket.NewVersion(o.Modified)[:16] != o.Version[:16] || !utf8.ValidString(o.Version)) {
 			t.Fatalf("%q was made at %s", name, o.Modified)
 		}
 	})

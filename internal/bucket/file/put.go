@@ -2,10 +2,7 @@ package file
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -27,7 +24,7 @@ func (b *Bucket) Put(ctx context.Context, key string, r io.Reader, o bucket.PutO
 	if len(encode(o.MediaType)) > maxMediaTypeName {
 		return bucket.Object{}, fault.New(fault.Invalid, "bucket_media_type", "the media type is too long")
 	}
-	upload := uploads + "/" + newVersion(time.Now())
+	upload := uploads + "/" + bucket.NewVersion(time.Now())
 	f, err := b.root.OpenFile(upload, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return bucket.Object{}, writeError(err)
@@ -52,7 +49,7 @@ func (b *Bucket) Delete(ctx context.Context, key string) error {
 	if err != nil || len(versions) == 0 || versions[0].Deleted {
 		return err
 	}
-	upload := uploads + "/" + newVersion(time.Now())
+	upload := uploads + "/" + bucket.NewVersion(time.Now())
 	f, err := b.root.OpenFile(upload, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return writeError(err)
@@ -68,51 +65,25 @@ func (b *Bucket) Delete(ctx context.Context, key string) error {
 
 // receive copies r to f, flushes and closes it.
 func receive(ctx context.Context, f *os.File, r io.Reader, key string, limit int64) (size int64, sum string, err error) {
-	defer func() {
-		if err2 := f.Close(); err == nil && err2 != nil {
-			err = writeError(err2)
+	size, sum, err = bucket.Receive(ctx, disk{f}, r, key, limit)
+	if err == nil {
+		if err = f.Sync(); err != nil {
+			err = writeError(err)
 		}
-	}()
-	hash := sha256.New()
-	in := &input{ctx: ctx, r: r, limit: limit}
-	size, err = io.Copy(io.MultiWriter(f, hash), in)
-	switch {
-	case in.err != nil: // tells an error of the reader from one of the disk
-		return 0, "", fmt.Errorf("receive object %q: %w", key, in.err)
-	case err != nil:
-		return 0, "", writeError(err)
-	case limit > 0 && size > limit:
-		return 0, "", bucket.TooLarge(key, limit)
 	}
-	if err := f.Sync(); err != nil {
-		return 0, "", writeError(err)
+	if err2 := f.Close(); err == nil && err2 != nil {
+		err = writeError(err2)
 	}
-	return size, hex.EncodeToString(hash.Sum(nil)), nil
+	return size, sum, err
 }
 
-// input reads up to one byte more than the limit, until the context ends, and remembers what r said.
-type input struct {
-	ctx   context.Context
-	r     io.Reader
-	limit int64 // 0 is none
-	read  int64
-	err   error
-}
+// disk is a file whose errors are for users.
+type disk struct{ f *os.File }
 
-func (in *input) Read(p []byte) (int, error) {
-	if in.err = context.Cause(in.ctx); in.err != nil {
-		return 0, in.err
-	}
-	if in.limit > 0 {
-		if in.read > in.limit {
-			return 0, io.EOF
-		}
-		p = p[:min(int64(len(p)), in.limit+1-in.read)]
-	}
-	n, err := in.r.Read(p)
-	in.read += int64(n)
-	if err != nil && err != io.EOF {
-		in.err = err
+func (d disk) Write(p []byte) (int, error) {
+	n, err := d.f.Write(p)
+	if err != nil {
+		err = writeError(err)
 	}
 	return n, err
 }
@@ -147,7 +118,7 @@ func (b *Bucket) rename(upload, dir string, o *bucket.Object) error {
 				o.Modified = v.Modified.Add(time.Microsecond) // also when the clock was set back
 			}
 		}
-		o.Version = newVersion(o.Modified)
+		o.Version = bucket.NewVersion(o.Modified)
 		err = b.root.Rename(upload, dir+"/"+versionName(*o))
 		if err == nil {
 			return nil

@@ -67,7 +67,7 @@ func (b *Bucket) Sweep(ctx context.Context, now time.Time) (bucket.Report, error
 	everything := func(string) bool { return true }
 	err := b.walk(ctx, objects, "", everything, func(key string, entries []fs.DirEntry) (bool, error) {
 		versions, err := versionsIn(key, entries)
-		if err != nil || len(expired(versions, b.lifecycle, now)) == 0 {
+		if err != nil || len(b.lifecycle.Expired(versions, now)) == 0 {
 			return true, err
 		}
 		b.commit.Lock()
@@ -76,7 +76,7 @@ func (b *Bucket) Sweep(ctx context.Context, now time.Time) (bucket.Report, error
 		if versions, err = b.Versions(ctx, key); err != nil {
 			return false, err
 		}
-		return true, b.remove(key, expired(versions, b.lifecycle, now), func(o bucket.Object) {
+		return true, b.remove(key, b.lifecycle.Expired(versions, now), func(o bucket.Object) {
 			if o.Deleted {
 				report.Markers++
 				return
@@ -86,28 +86,6 @@ func (b *Bucket) Sweep(ctx context.Context, now time.Time) (bucket.Report, error
 		})
 	})
 	return report, errors.Join(err, b.abort(now, &report))
-}
-
-// expired picks what the lifecycle takes of a key's versions, newest first.
-func expired(versions []bucket.Object, l bucket.Lifecycle, now time.Time) (gone []bucket.Object) {
-	if l.ExpireOldAfter <= 0 {
-		return nil
-	}
-	old := func(since time.Time) bool { return now.Sub(since) >= l.ExpireOldAfter }
-	kept := 0
-	for i, o := range versions {
-		switch {
-		case i > 0 && old(versions[i-1].Modified) && (o.Deleted || kept >= l.KeepVersions):
-			gone = append(gone, o)
-		case !o.Deleted:
-			kept++
-		}
-	}
-	// A marker with nothing left behind it hides nothing.
-	if kept == 0 && len(versions) > 0 && old(versions[0].Modified) && len(gone) == len(versions)-1 {
-		return versions
-	}
-	return gone
 }
 
 // abort removes the uploads that stopped.

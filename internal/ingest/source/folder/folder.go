@@ -49,19 +49,11 @@ func New(c ingest.SourceConfig) (*Folder, error) {
 		return nil, fmt.Errorf("folder %q: %w", c.Folder, err)
 	}
 	f := &Folder{dir: dir, follow: c.FollowSymlinks, observed: map[string]observation{}}
-	for _, list := range []struct {
-		globs []string
-		into  *[]*regexp.Regexp
-	}{{c.Include, &f.include}, {c.Exclude, &f.exclude}} {
-		for _, glob := range list.globs {
-			re, err := ingest.Glob(glob)
-			if err != nil {
-				return nil, err
-			}
-			*list.into = append(*list.into, re)
-		}
+	if f.include, err = ingest.Globs(c.Include); err != nil {
+		return nil, err
 	}
-	return f, nil
+	f.exclude, err = ingest.Globs(c.Exclude)
+	return f, err
 }
 
 // walk is one listing under way.

@@ -440,7 +440,7 @@ func TestAWatchedFolderIsFollowedByItself(t *testing.T) {
 	p := open(t, dbtest.Open(t, dbtest.SQLite(t)), func(c *ingest.SourceConfig) { c.Interval = time.Hour })
 	ctx, cancel := context.WithCancel(context.Background())
 	var logged bytes.Buffer
-	r := NewRunner(p.Pipeline, slog.New(slog.NewTextHandler(&logged, nil)))
+	r := source.NewRunner(p.Pipeline, map[string]source.Keep{"folder": Run}, slog.New(slog.NewTextHandler(&logged, nil)))
 	done := make(chan error)
 	go func() { done <- r.Run(ctx) }()
 	until := func(what string, ok func(map[string]ingest.Document) bool) {

@@ -51,13 +51,15 @@ func (w *Watch) Follow() error {
 	return failed
 }
 
-// Run passes events on until ctx ends; then the watch is closed.
-func (w *Watch) Run(ctx context.Context) {
+// Run passes events on, and what others say of the folder, until ctx ends; then the watch is closed.
+func (w *Watch) Run(ctx context.Context, woken <-chan struct{}) {
 	defer w.watcher.Close()
 	for {
 		select {
 		case <-ctx.Done():
 			return
+		case <-woken:
+			w.tell()
 		case e, ok := <-w.watcher.Events:
 			if !ok {
 				return

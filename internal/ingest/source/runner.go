@@ -1,4 +1,4 @@
-package folder
+package source
 
 import (
 	"context"
@@ -6,40 +6,61 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"airfield/internal/caller"
 	"airfield/internal/ingest"
-	"airfield/internal/ingest/source"
 )
 
-// Library is what the runner needs of the pipeline; ingest.Pipeline satisfies it.
-type Library interface {
-	source.Library
+// Sources is what the runner needs of the pipeline; ingest.Pipeline satisfies it.
+type Sources interface {
+	Library
 	ListSources(ctx context.Context, collection string) ([]ingest.Source, error)
 }
 
-// Runner watches every configured folder.
+// Keep keeps a collection in line with one source until ctx ends. Each value of woken is somebody's word that something
+// there has changed.
+type Keep func(ctx context.Context, library Library, s ingest.Source, woken <-chan struct{}, log *slog.Logger)
+
+// Runner keeps collections in line with every configured source.
 type Runner struct {
-	library Library
+	library Sources
+	kinds   map[string]Keep // by ingest.SourceConfig.Kind
 	reload  chan struct{}
 	log     *slog.Logger
+
+	mu   sync.Mutex
+	wake map[string]chan struct{} // by source id
 }
 
-// NewRunner makes a runner; nothing is watched before Run.
-func NewRunner(library Library, log *slog.Logger) *Runner {
-	return &Runner{library: library, reload: make(chan struct{}, 1), log: log.With("part", "source")}
+// NewRunner makes a runner of these kinds; nothing is watched before Run.
+func NewRunner(library Sources, kinds map[string]Keep, log *slog.Logger) *Runner {
+	return &Runner{library: library, kinds: kinds, reload: make(chan struct{}, 1), log: log.With("part", "source"), wake: map[string]chan struct{}{}}
 }
 
-// Reload has the runner look at the configuration again, after it was synced to the database. It never blocks.
-func (r *Runner) Reload() {
+// Wake has a source looked at soon. It never blocks, and is false for a source that is not kept here.
+func (r *Runner) Wake(id string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	c, kept := r.wake[id]
+	if kept {
+		signal(c)
+	}
+	return kept
+}
+
+func signal(c chan struct{}) {
 	select {
-	case r.reload <- struct{}{}:
+	case c <- struct{}{}:
 	default:
 	}
 }
 
-// watched is one folder being watched.
+// Reload has the runner look at the configuration again, after it was synced to the database. It never blocks.
+func (r *Runner) Reload() { signal(r.reload) }
+
+// watched is one source being kept.
 type watched struct {
 	config string
 	stop   context.CancelFunc
@@ -85,7 +106,7 @@ func (r *Runner) apply(ctx context.Context, running map[string]watched) error {
 	want := map[string]ingest.Source{}
 	configs := map[string]string{}
 	for _, s := range sources {
-		if s.Config.Folder == "" {
+		if r.kinds[s.Config.Kind()] == nil {
 			continue
 		}
 		raw, err := json.Marshal(s.Config)
@@ -98,6 +119,9 @@ func (r *Runner) apply(ctx context.Context, running map[string]watched) error {
 		if configs[id] != w.config {
 			w.end()
 			delete(running, id)
+			r.mu.Lock()
+			delete(r.wake, id)
+			r.mu.Unlock()
 		}
 	}
 	for id, s := range want {
@@ -107,9 +131,13 @@ func (r *Runner) apply(ctx context.Context, running map[string]watched) error {
 		watching, stop := context.WithCancelCause(ctx)
 		w := watched{config: configs[id], stop: func() { stop(errors.New("the source is watched no more")) }, ended: make(chan struct{})}
 		running[id] = w
+		woken := make(chan struct{}, 1)
+		r.mu.Lock()
+		r.wake[id] = woken
+		r.mu.Unlock()
 		go func() {
 			defer close(w.ended)
-			Run(watching, r.library, s, r.log)
+			r.kinds[s.Config.Kind()](watching, r.library, s, woken, r.log)
 		}()
 	}
 	return nil
