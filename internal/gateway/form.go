@@ -173,6 +173,9 @@ func (f *form) next() (*part, error) {
 		return nil, err
 	}
 	p.at.from = from + end + 4
+	if bytes.HasPrefix(f.body[p.at.from:], f.delimiter[2:]) { // an end without a line of its own, to some
+		return nil, badForm("a part of the form begins with its boundary")
+	}
 	size := bytes.Index(f.body[p.at.from:], f.delimiter)
 	if size < 0 {
 		return nil, badForm("the form ends in the middle of its part %s", clip(p.name, 64))
