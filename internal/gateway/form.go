@@ -154,7 +154,10 @@ func newForm(contentType string, body []byte) (*form, error) {
 // next returns the next part, nil after the last.
 func (f *form) next() (*part, error) {
 	rest := f.body[f.pos:]
-	if bytes.HasPrefix(rest, []byte("--")) {
+	if after, last := bytes.CutPrefix(rest, []byte("--")); last {
+		if len(after) > 0 && !bytes.HasPrefix(after, []byte("\r\n")) {
+			return nil, badForm("the form is damaged behind its end")
+		}
 		return nil, nil
 	}
 	if !bytes.HasPrefix(rest, []byte("\r\n")) {

@@ -23,7 +23,6 @@ type search struct {
 	filter      index.Filter
 	minScore    float64
 	cites       bool // whether markers in the text are citations: not where it is JSON
-	forced      bool // the first answer must be a search
 	sources     []Source
 }
 

@@ -72,7 +72,7 @@ var errBuild = errors.New("the S3 server for tests cannot be built")
 
 // hold is our end of the server's standard input. It is kept open, and from being collected, for as long as the process
 // lives: the server ends when it closes, however that happens, and removes its folder.
-var hold *os.File
+var hold []*os.File
 
 var server = sync.OnceValues(func() (string, error) {
 	source, err := find()
@@ -95,7 +95,7 @@ var server = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	defer theirs.Close()
-	hold = ours
+	hold = append(hold, ours)
 	var stderr bytes.Buffer
 	cmd := exec.Command(program, dir)
 	cmd.Stdin, cmd.Stderr = theirs, &stderr

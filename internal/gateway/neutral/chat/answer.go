@@ -193,9 +193,7 @@ func (Dialect) ReadAnswer(body []byte) (*neutral.Answer, error) {
 	}
 	ReadUsage(r.Usage, &a.Usage)
 	t := &r.Choices[0].Message
-	for _, p := range t.thoughts() {
-		a.Parts = append(a.Parts, p)
-	}
+	a.Parts = append(a.Parts, t.thoughts()...)
 	if text := contentText(t.Content); text != "" {
 		a.Parts = append(a.Parts, neutral.Part{Kind: neutral.Text, Text: text})
 	}

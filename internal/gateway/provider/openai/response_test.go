@@ -2,7 +2,6 @@ package openai
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -194,7 +193,7 @@ func FuzzResponseMeter(f *testing.F) {
 			m := NewMeter(llm.Responses)
 			read(m)
 			if u := m.Reading().Usage; u.Prompt() < 0 || u.Completion() < 0 || u.Total() > 1<<40 {
-				t.Fatal(fmt.Sprintf("%+v", u))
+				t.Fatalf("%+v", u)
 			}
 		}
 		if out := ownThoughts(data); scan.Valid(data) == nil && scan.Valid(out) != nil {
