@@ -237,6 +237,7 @@ func (x *Index) Documents(ctx context.Context, name string) iter.Seq2[string, er
 		s, err := x.get(ctx, name)
 		if err != nil {
 			yield("", err)
+			return
 		}
 		if s == nil {
 			return

@@ -204,6 +204,15 @@ func cancelled(t *testing.T, h *harness) {
 	if err := h.x.Replace(ctx, space, []index.Document{{ID: "a"}}, 9); !errors.Is(err, context.Canceled) {
 		t.Errorf("replace: %v", err)
 	}
+	var listed error
+	for _, err := range h.x.Documents(ctx, space) {
+		if listed = err; err != nil {
+			break // nothing may follow
+		}
+	}
+	if !errors.Is(listed, context.Canceled) {
+		t.Errorf("documents: %v", listed)
+	}
 	if h.count("a") != 3 || h.sequence(space) != 1 {
 		t.Error("a cancelled change was made")
 	}
