@@ -1,7 +1,6 @@
 package bedrock
 
 import (
-	"airfield/internal/gateway/neutral"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -14,6 +13,7 @@ import (
 
 	"airfield/internal/fault"
 	"airfield/internal/gateway"
+	"airfield/internal/gateway/neutral"
 	"airfield/internal/llm"
 )
 

@@ -1,12 +1,10 @@
 package bedrock
 
 import (
-	"encoding/base64"
-	"encoding/binary"
 	"encoding/json"
-	"math"
 
 	"airfield/internal/fault"
+	"airfield/internal/gateway/neutral"
 )
 
 // embedRequest is a request for vectors as OpenAI has it. InputType is Cohere's, for callers who know it.
@@ -49,15 +47,7 @@ func readEmbed(body []byte) (*embedRequest, *fault.Fault) {
 func (q *embedRequest) answer(model string, vectors [][]float32, tokens int64) any {
 	data := make([]any, len(vectors))
 	for i, v := range vectors {
-		var written any = v
-		if q.Format == "base64" {
-			b := make([]byte, 0, 4*len(v))
-			for _, x := range v {
-				b = binary.LittleEndian.AppendUint32(b, math.Float32bits(x))
-			}
-			written = base64.StdEncoding.EncodeToString(b)
-		}
-		data[i] = map[string]any{"object": "embedding", "index": i, "embedding": written}
+		data[i] = map[string]any{"object": "embedding", "index": i, "embedding": neutral.Vector(v, q.Format)}
 	}
 	return map[string]any{"object": "list", "model": model, "data": data, "usage": map[string]int64{"prompt_tokens": tokens, "total_tokens": tokens}}
 }

@@ -2,13 +2,11 @@ package builtin
 
 import (
 	"context"
-	"encoding/base64"
-	"encoding/binary"
 	"encoding/json"
-	"math"
 
 	"airfield/internal/fault"
 	"airfield/internal/gateway"
+	"airfield/internal/gateway/neutral"
 	"airfield/internal/llm"
 )
 
@@ -57,7 +55,7 @@ func (p *Provider) embed(ctx context.Context, a *gateway.Attempt) (*gateway.Resp
 		}
 		end := min(at+portion, len(texts))
 		for i, v := range p.embedder.Embed(texts[at:end]) {
-			out.Data[at+i] = embedding{Object: "embedding", Index: at + i, Vector: encode(v, q.Format)}
+			out.Data[at+i] = embedding{Object: "embedding", Index: at + i, Vector: neutral.Vector(v, q.Format)}
 			out.Usage.Prompt += int64(Tokens(texts[at+i]))
 		}
 	}
@@ -84,16 +82,4 @@ func (q embedRequest) texts() ([]string, *fault.Fault) {
 		return nil, fault.New(fault.Invalid, "invalid_input", "input holds %d texts; from 1 to %d are taken", len(list), maxInputs).At("input")
 	}
 	return list, nil
-}
-
-// encode writes a vector as a list of numbers, or as base64 of little-endian float32, which OpenAI's clients ask for.
-func encode(v []float32, format string) any {
-	if format != "base64" {
-		return v
-	}
-	b := make([]byte, 0, 4*len(v))
-	for _, x := range v {
-		b = binary.LittleEndian.AppendUint32(b, math.Float32bits(x))
-	}
-	return base64.StdEncoding.EncodeToString(b)
 }

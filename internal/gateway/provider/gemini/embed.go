@@ -1,11 +1,8 @@
 package gemini
 
 import (
-	"airfield/internal/gateway/neutral"
 	"bytes"
 	"context"
-	"encoding/base64"
-	"encoding/binary"
 	"encoding/json"
 	"io"
 	"math"
@@ -13,6 +10,7 @@ import (
 
 	"airfield/internal/fault"
 	"airfield/internal/gateway"
+	"airfield/internal/gateway/neutral"
 	"airfield/internal/gateway/token"
 	"airfield/internal/llm"
 )
@@ -187,14 +185,7 @@ func (q *embedding) answer(model string, all *vectors) (*gateway.Response, error
 		if q.Dimensions > 0 {
 			toUnit(v)
 		}
-		data[i] = one{"embedding", i, v}
-		if q.Format == "base64" {
-			b := make([]byte, 0, 4*len(v))
-			for _, x := range v {
-				b = binary.LittleEndian.AppendUint32(b, math.Float32bits(x))
-			}
-			data[i].Vector = base64.StdEncoding.EncodeToString(b)
-		}
+		data[i] = one{"embedding", i, neutral.Vector(v, q.Format)}
 	}
 	body, err := json.Marshal(map[string]any{
 		"object": "list", "data": data, "model": model, "usage": map[string]int64{"prompt_tokens": all.tokens, "total_tokens": all.tokens},
