@@ -82,8 +82,8 @@ func (c *call) keepRequest() {
 		return // Airfield's own work: what it sends are documents, which have a place, a tier and an end of their own
 	}
 	e := &llm.Exchange{CallID: c.row.ID, Environment: c.row.Environment, Workflow: c.row.Workflow, Surface: c.row.Surface, Request: c.bodies.sent, RequestSize: int64(len(c.bodies.sent))}
-	if w := c.table.workflows[c.row.Workflow]; w != nil { // which a call that was refused early has not looked up
-		e.Mode, e.Keep = w.Bodies, w.KeepBodies
+	if c.policy != nil {
+		e.Mode, e.Keep = c.policy.Bodies, c.policy.KeepBodies
 	}
 	if most := c.g.bodies.Most(); len(e.Request) > most {
 		e.Request = append([]byte(nil), e.Request[:most]...) // the rest need not stay for it

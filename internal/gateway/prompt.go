@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"airfield/internal/fault"
+	"airfield/internal/gateway/neutral"
 	"airfield/internal/gateway/scan"
 	"airfield/internal/llm"
 )
@@ -452,9 +453,6 @@ func (w *writer) parameter(name string, value json.RawMessage) error {
 
 // jsonText writes a string as JSON, with no more escapes than it needs: it is counted by its bytes.
 func jsonText(s string) string {
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	enc.Encode(s) // a string is always JSON
-	return strings.TrimSuffix(b.String(), "\n")
+	b, _ := neutral.Encode(s) // a string is always JSON
+	return string(b)
 }

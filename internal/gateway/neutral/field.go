@@ -115,14 +115,6 @@ func wanted(err error, v any) string {
 	return "of its documented form"
 }
 
-// List reads a JSON list; at is where it stands.
-func List(at string, raw json.RawMessage) (items []json.RawMessage, err error) {
-	if err := json.Unmarshal(raw, &items); err != nil {
-		return nil, wrong(at, "a list")
-	}
-	return items, nil
-}
-
 // Invalid is the error of a field that cannot be what it is.
 func Invalid(at, format string, args ...any) error {
 	return fault.New(fault.Invalid, "invalid_field", at+" "+format, args...).At(at)

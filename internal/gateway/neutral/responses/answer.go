@@ -1,7 +1,6 @@
 package responses
 
 import (
-	"bytes"
 	"encoding/json"
 	"time"
 
@@ -163,18 +162,7 @@ func (r *response) end(a *neutral.Answer) {
 func (Surface) WriteAnswer(q *neutral.Request, a *neutral.Answer) ([]byte, error) {
 	w := &writer{q: q, quiet: true}
 	neutral.Events(a, func(e *neutral.Event) { w.Write(nil, e) })
-	return encode(w.response)
-}
-
-// encode writes JSON as the API does, without the escapes that are for HTML.
-func encode(v any) ([]byte, error) {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(v); err != nil {
-		return nil, err
-	}
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
+	return neutral.Encode(w.response)
 }
 
 // WriteError writes a provider's refusal as OpenAI would.
@@ -198,7 +186,7 @@ func (Surface) WriteError(e *neutral.Error) []byte {
 	if e.Code != "" {
 		out.Code = &e.Code
 	}
-	b, err := encode(map[string]any{"error": out})
+	b, err := neutral.Encode(map[string]any{"error": out})
 	if err != nil { // strings always are JSON
 		return []byte(`{"error":{"message":"an internal error","type":"server_error","param":null,"code":"internal"}}`)
 	}

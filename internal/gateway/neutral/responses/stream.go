@@ -57,7 +57,7 @@ func (w *writer) tell(e event) {
 	}
 	e.Sequence = w.sequence
 	w.sequence++
-	data, err := encode(e)
+	data, err := neutral.Encode(e)
 	if err != nil {
 		return // the request's own JSON was read before, and everything else is text
 	}
