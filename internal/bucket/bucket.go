@@ -43,6 +43,28 @@ type Purged struct {
 	Bytes    int64
 }
 
+// Add counts an entry that was taken away.
+func (p *Purged) Add(o Object) {
+	if !o.Deleted {
+		p.Versions++
+		p.Bytes += o.Size
+	}
+}
+
+// Chosen are the entries of a key that a Purge is about: that of a version, or with "" all.
+func Chosen(versions []Object, version string) []Object {
+	if version == "" {
+		return versions
+	}
+	var chosen []Object
+	for _, o := range versions {
+		if o.Version == version {
+			chosen = append(chosen, o)
+		}
+	}
+	return chosen
+}
+
 // Report counts what a Sweep took away.
 type Report struct {
 	Expired      int // old versions
@@ -50,6 +72,16 @@ type Report struct {
 	Markers      int // markers that hid nothing any more, or were themselves superseded long ago
 	Aborted      int // unfinished uploads
 	AbortedBytes int64
+}
+
+// Expire counts an entry whose time was over.
+func (r *Report) Expire(o Object) {
+	if o.Deleted {
+		r.Markers++
+		return
+	}
+	r.Expired++
+	r.ExpiredBytes += o.Size
 }
 
 // Bucket keeps objects. All methods may be called at once from many goroutines. A key or version that is not

@@ -20,18 +20,7 @@ func (b *Bucket) Purge(ctx context.Context, key, version string) (bucket.Purged,
 	if err != nil {
 		return purged, err
 	}
-	var gone []bucket.Object
-	for _, o := range versions {
-		if version == "" || o.Version == version {
-			gone = append(gone, o)
-		}
-	}
-	err = b.remove(key, gone, func(o bucket.Object) {
-		if !o.Deleted {
-			purged.Versions++
-			purged.Bytes += o.Size
-		}
-	})
+	err = b.remove(key, bucket.Chosen(versions, version), purged.Add)
 	return purged, err
 }
 
@@ -76,14 +65,7 @@ func (b *Bucket) Sweep(ctx context.Context, now time.Time) (bucket.Report, error
 		if versions, err = b.Versions(ctx, key); err != nil {
 			return false, err
 		}
-		return true, b.remove(key, b.lifecycle.Expired(versions, now), func(o bucket.Object) {
-			if o.Deleted {
-				report.Markers++
-				return
-			}
-			report.Expired++
-			report.ExpiredBytes += o.Size
-		})
+		return true, b.remove(key, b.lifecycle.Expired(versions, now), report.Expire)
 	})
 	return report, errors.Join(err, b.abort(now, &report))
 }

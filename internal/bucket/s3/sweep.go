@@ -19,18 +19,7 @@ func (b *Bucket) Purge(ctx context.Context, key, version string) (purged bucket.
 	if err != nil {
 		return purged, err
 	}
-	var gone []bucket.Object
-	for _, o := range versions {
-		if version == "" || o.Version == version {
-			gone = append(gone, o)
-		}
-	}
-	err = b.removeAll(ctx, gone, func(o bucket.Object) {
-		if !o.Deleted {
-			purged.Versions++
-			purged.Bytes += o.Size
-		}
-	})
+	err = b.removeAll(ctx, bucket.Chosen(versions, version), purged.Add)
 	return purged, err
 }
 
@@ -100,14 +89,7 @@ func (b *Bucket) Sweep(ctx context.Context, now time.Time) (report bucket.Report
 		if versions, failed = b.Versions(ctx, versions[0].Key); failed != nil {
 			return false
 		}
-		failed = b.removeAll(ctx, b.lifecycle.Expired(versions, now), func(o bucket.Object) {
-			if o.Deleted {
-				report.Markers++
-				return
-			}
-			report.Expired++
-			report.ExpiredBytes += o.Size
-		})
+		failed = b.removeAll(ctx, b.lifecycle.Expired(versions, now), report.Expire)
 		return failed == nil
 	})
 	return report, errors.Join(err, failed, b.abortAll(ctx, now, &report))
