@@ -31,6 +31,9 @@ func Key(r *http.Request) string {
 	return r.Header.Get("x-api-key")
 }
 
+// ModelRoles are the callers that models and documents are for, besides admin.
+var ModelRoles = []caller.Role{caller.Workflow, caller.Operator}
+
 // Guard lets only known callers with one of the roles through, puts them in the context, and continues the trace
 // that the request says it belongs to.
 func Guard(auth Authenticate, refuse func(http.ResponseWriter, *http.Request, error), roles []caller.Role, next http.Handler) http.Handler {

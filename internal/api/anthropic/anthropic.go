@@ -12,7 +12,6 @@ import (
 	"strconv"
 
 	"airfield/internal/api"
-	"airfield/internal/caller"
 	"airfield/internal/fault"
 	"airfield/internal/gateway"
 	"airfield/internal/llm"
@@ -31,9 +30,6 @@ type Route struct {
 	Method, Path, Summary string
 	handler               http.HandlerFunc
 }
-
-// roles are the callers that the door is for, besides admin.
-var roles = []caller.Role{caller.Workflow, caller.Operator}
 
 // Routes are all operations, for the reference. The router is made from the same list.
 func Routes() []Route { return (&Door{}).routes() }
@@ -54,7 +50,7 @@ func (d *Door) Handler() http.Handler {
 		mux.HandleFunc(r.Method+" "+r.Path, r.handler)
 	}
 	mux.Handle("/v1/", api.Unknown(mux, "/v1/", d.refuse, "docs/reference/api.md lists what there is"))
-	return api.Guard(d.Authentication, d.refuse, roles, mux)
+	return api.Guard(d.Authentication, d.refuse, api.ModelRoles, mux)
 }
 
 // through are the headers that go on to a provider of the same API.

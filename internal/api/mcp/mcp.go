@@ -17,7 +17,6 @@ import (
 	sdk "github.com/modelcontextprotocol/go-sdk/mcp"
 
 	"airfield/internal/api"
-	"airfield/internal/caller"
 	"airfield/internal/fault"
 	"airfield/internal/ingest"
 	"airfield/internal/retrieve"
@@ -31,9 +30,6 @@ type Door struct {
 	Authentication api.Authenticate
 	Log            *slog.Logger
 }
-
-// roles are the callers that the door is for, besides admin: those of the model API.
-var roles = []caller.Role{caller.Workflow, caller.Operator}
 
 // maxMessage bounds a request: a question, a filter.
 const maxMessage = 1 << 20
@@ -50,7 +46,7 @@ func (d *Door) handler(server *sdk.Server) http.Handler {
 		Stateless: true, JSONResponse: true, MaxRequestBodyBytes: maxMessage, PropagateRequestCancellation: true,
 		DisableLocalhostProtection: true, // foreign, below, does the same for browsers and lets proxies on this machine through
 	})
-	return foreign(api.Guard(d.Authentication, api.WriteProblem, roles, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return foreign(api.Guard(d.Authentication, api.WriteProblem, api.ModelRoles, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodPost {
 			serve.ServeHTTP(w, r) // which says what is taken
 			return

@@ -4,7 +4,6 @@ import (
 	"net/http"
 
 	"airfield/internal/api"
-	"airfield/internal/caller"
 	"airfield/internal/llm"
 )
 
@@ -13,9 +12,6 @@ type Route struct {
 	Method, Path, Summary string
 	handler               http.HandlerFunc
 }
-
-// roles are the callers that the door is for, besides admin.
-var roles = []caller.Role{caller.Workflow, caller.Operator}
 
 // Routes are all operations, for the reference. The router is made from the same list.
 func Routes() []Route { return (&Door{}).routes() }
@@ -78,5 +74,5 @@ func (d *Door) Handler() http.Handler {
 		mux.HandleFunc(r.Method+" "+r.Path, r.handler)
 	}
 	mux.Handle("/v1/", api.Unknown(mux, "/v1/", d.refuse, "docs/reference/api.md lists what there is"))
-	return api.Guard(d.Authentication, d.refuse, roles, mux)
+	return api.Guard(d.Authentication, d.refuse, api.ModelRoles, mux)
 }
