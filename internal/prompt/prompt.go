@@ -116,13 +116,9 @@ func (p *Prompt) normal() (err error) {
 
 // encode writes a normal prompt as it is kept, with the hash by which equal ones are known.
 func (p *Prompt) encode() (text []byte, hash string, err error) {
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(p); err != nil {
+	if text, err = plainJSON(p); err != nil {
 		return nil, "", fmt.Errorf("write a prompt: %w", err)
 	}
-	text = bytes.TrimSpace(b.Bytes())
 	if len(text) > maxContent {
 		return nil, "", fault.New(fault.TooLarge, "prompt_too_large", "the prompt has %d bytes; at most %d are kept", len(text), maxContent)
 	}
@@ -136,10 +132,15 @@ func normalJSON(raw json.RawMessage) (json.RawMessage, error) {
 	if err != nil {
 		return nil, err
 	}
+	return plainJSON(spelled(v))
+}
+
+// plainJSON writes JSON without the escapes that are for HTML.
+func plainJSON(v any) ([]byte, error) {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
-	err = enc.Encode(spelled(v))
+	err := enc.Encode(v)
 	return bytes.TrimSpace(b.Bytes()), err
 }
 

@@ -184,13 +184,11 @@ func (null) String() string               { return "" }
 func (null) MarshalJSON() ([]byte, error) { return []byte("null"), nil }
 
 func text(v any) string {
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(v); err != nil {
+	b, err := plainJSON(v)
+	if err != nil {
 		return fmt.Sprint(v)
 	}
-	return strings.TrimSuffix(b.String(), "\n")
+	return string(b)
 }
 
 // fill turns decoded JSON into what templates show as people expect. Numbers stay as they were written; 0 counts as nothing
