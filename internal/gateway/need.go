@@ -54,8 +54,16 @@ var (
 	messageMarks  = []mark{{"tools", tools}, {"tool_use", tools}, {"image", images}, {"json_schema", jsonSchema}}
 )
 
-// needs is what a request needs of a model. A text that consists of such a word alone may count as a need, too.
-func (q *asked) needs(body []byte) (all ability) {
+// needs is what a request needs of a model. A text that consists of such a word alone may count as a need, too. It is
+// looked for once: every deployment is held against it.
+func (q *asked) needs(body []byte) ability {
+	if !q.looked {
+		q.looked, q.need = true, q.lookForNeeds(body)
+	}
+	return q.need
+}
+
+func (q *asked) lookForNeeds(body []byte) (all ability) {
 	if q.stream {
 		all |= streaming
 	}

@@ -24,10 +24,12 @@ type asked struct {
 	options      span         // stream_options, where there are any
 	includeAt    span         // include_usage in them
 	includeUsage bool
-	user         string // whom the caller says it is for
-	service      string // the service tier that is asked for
-	unbounded    string // a field that makes the cost of the call impossible to bound
-	media        media  // what it is charged for besides text
+	user         string  // whom the caller says it is for
+	service      string  // the service tier that is asked for
+	unbounded    string  // a field that makes the cost of the call impossible to bound
+	media        media   // what it is charged for besides text
+	need         ability // of a model, once it was looked for
+	looked       bool
 }
 
 // outputCap is a bound of the output as it stands in the body. One of null or 0 says nothing.
