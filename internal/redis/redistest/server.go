@@ -60,12 +60,26 @@ func (s *Server) Restart() {
 		s.t.Fatalf("start %s: %v", path, err)
 	}
 	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
-		if conn, err := net.Dial("unix", socket); err == nil {
-			conn.Close()
+		if answers(socket, deadline) {
 			return
 		}
 	}
 	s.t.Fatalf("%s did not answer", path)
+}
+
+// answers reports whether a server reads what comes to a socket. It takes connections there before it listens elsewhere.
+func answers(socket string, deadline time.Time) bool {
+	conn, err := net.Dial("unix", socket)
+	if err != nil {
+		return false
+	}
+	defer conn.Close()
+	conn.SetDeadline(deadline)
+	if _, err := conn.Write([]byte("PING\r\n")); err != nil {
+		return false
+	}
+	_, err = conn.Read(make([]byte, 1))
+	return err == nil
 }
 
 // Kill kills the server by its process id; a second time does nothing.
