@@ -196,7 +196,7 @@ func build(ctx context.Context, c *config.Config, log *slog.Logger) (p *parts, e
 	}
 	p.ingest = ingest.New(c.Ingest, ingest.Parts{
 		DB: p.db, Bucket: p.bucket, Queue: ingest.Jobs(p.jobs), Extractor: p.extract, Embedder: embedder{p.gateway, c.Environment, "ingest"}, Index: p.feed,
-		Audit: p.audit, Tracer: tracer, TempDir: tmp, Log: log,
+		Audit: p.audit, Tracer: tracer, TempDir: tmp, Beyond: func() []ingest.Retained { return retained(p.keeping.config.Load()) }, Log: log,
 	})
 	p.sources = source.NewRunner(p.ingest, map[string]source.Keep{ingest.KindFolder: folder.Run, ingest.KindS3: s3source.Run}, log)
 	p.batches = batch.New(c.Batch, batch.Parts{

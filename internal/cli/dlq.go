@@ -3,8 +3,11 @@ package cli
 import (
 	"context"
 	"fmt"
+	"math"
 	"net/http"
 	"net/url"
+	"strconv"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -18,15 +21,26 @@ func dlqCommand(env *environment) *cobra.Command {
 		Example: "  airfield dlq list\n  airfield dlq show run_…\n  airfield dlq replay run_…\n  airfield dlq replay --all --code extract_timeout\n  airfield dlq discard run_…",
 	}
 	var collection, code string
+	var older time.Duration
 	filter := func(cmd *cobra.Command) {
 		cmd.Flags().StringVarP(&collection, "collection", "c", "", "only of this collection")
 		cmd.Flags().StringVar(&code, "code", "", "only those with this reason")
+		cmd.Flags().DurationVar(&older, "older-than", 0, "only those that gave up so long ago, such as 24h")
 	}
-	query := func() string { return url.Values{"collection": {collection}, "code": {code}}.Encode() }
+	query := func() (string, error) {
+		if older < 0 {
+			return "", usage("--older-than must not be negative")
+		}
+		return url.Values{"collection": {collection}, "code": {code}, "older_than_seconds": {strconv.FormatInt(int64(math.Ceil(older.Seconds())), 10)}}.Encode(), nil
+	}
 	list := &cobra.Command{
 		Use: "list", Short: "List dead letters with their reasons", Args: cobra.NoArgs,
 		RunE: env.connected(func(ctx context.Context, c *client, _ []string) error {
-			letters, err := get[[]ingest.DeadLetter](ctx, c, "/api/dead-letters?"+query())
+			q, err := query()
+			if err != nil {
+				return err
+			}
+			letters, err := get[[]ingest.DeadLetter](ctx, c, "/api/dead-letters?"+q)
 			if err != nil {
 				return err
 			}
@@ -62,7 +76,11 @@ func dlqCommand(env *environment) *cobra.Command {
 		Use: "replay [RUN…]", Short: "Put dead letters on their way again, from the step that failed",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if all == (len(args) > 0) {
-				return usage("name runs, or give --all with --collection or --code if only some are meant")
+				return usage("name runs, or give --all with --collection, --code or --older-than if only some are meant")
+			}
+			q, err := query()
+			if err != nil {
+				return err
 			}
 			c, err := env.connect()
 			if err != nil {
@@ -70,7 +88,7 @@ func dlqCommand(env *environment) *cobra.Command {
 			}
 			count := admin.Count{Count: len(args)}
 			if all {
-				err = c.do(cmd.Context(), http.MethodPost, "/api/dead-letters/replay?"+query(), nil, &count)
+				err = c.do(cmd.Context(), http.MethodPost, "/api/dead-letters/replay?"+q, nil, &count)
 			}
 			for _, run := range args {
 				if err == nil {

@@ -148,6 +148,17 @@ func proofCommand(env *environment) *cobra.Command {
 				}
 				env.table([]string{"STORE", "REMOVED", "LEFT"}, rows, "nothing was stored")
 				env.printf("%s\n", proof.Scope)
+				var beyond [][]any
+				for _, b := range proof.Beyond {
+					until := ""
+					if !b.Until.IsZero() {
+						until = b.Until.Local().Format("2006-01-02")
+					}
+					beyond = append(beyond, []any{b.What, until, b.Note})
+				}
+				if len(beyond) > 0 {
+					env.table([]string{"MAY STILL HOLD IT", "UNTIL", "NOTE"}, beyond, "")
+				}
 			})
 		}),
 	}

@@ -59,7 +59,8 @@ new version, or nothing where nothing changed. A sidecar FILE.meta.yaml beside a
 	f.StringSliceVar(&u.tags, "tag", nil, "tag; may be given several times")
 	f.StringArrayVar(&u.set, "set", nil, "further metadata, NAME=VALUE; may be given several times")
 	f.DurationVar(&u.wait, "wait", 10*time.Minute, "how long to wait until they are searchable; 0 returns at once")
-	cmd.AddCommand(statusCommand(env), whyCommand(env), ingestDeleteCommand(env), listCommand(env), scanCommand(env), confirmCommand(env), proofCommand(env))
+	cmd.AddCommand(statusCommand(env), whyCommand(env), ingestDeleteCommand(env), listCommand(env), scanCommand(env), confirmCommand(env), proofCommand(env),
+		pauseCommand(env), resumeCommand(env), cancelCommand(env), pausesCommand(env))
 	return cmd
 }
 

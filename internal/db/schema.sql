@@ -218,6 +218,28 @@ CREATE TABLE documents (
 CREATE UNIQUE INDEX documents_key ON documents (collection_id, source, source_key) WHERE deleted_at IS NULL;
 CREATE INDEX documents_list ON documents (collection_id, id);
 
+CREATE TABLE erasure_documents (
+    erasure_id TEXT NOT NULL,
+    document_id TEXT NOT NULL,
+    state TEXT NOT NULL,
+    PRIMARY KEY (erasure_id, document_id)
+);
+CREATE INDEX erasure_documents_state ON erasure_documents (state);
+
+CREATE TABLE erasures (
+    id TEXT NOT NULL,
+    collection_id TEXT NOT NULL,
+    collection TEXT NOT NULL,
+    fields TEXT NOT NULL,
+    fingerprint TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    ordered_by TEXT NOT NULL,
+    created_at BIGINT NOT NULL,
+    finished_at BIGINT NOT NULL,
+    PRIMARY KEY (id)
+);
+CREATE INDEX erasures_open ON erasures (finished_at);
+
 CREATE TABLE file_batches (
     id TEXT NOT NULL,
     collection_id TEXT NOT NULL,
@@ -254,6 +276,16 @@ CREATE TABLE generations (
     created_at BIGINT NOT NULL,
     PRIMARY KEY (id)
 );
+
+CREATE TABLE holds (
+    document_id TEXT NOT NULL,
+    collection_id TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    placed_by TEXT NOT NULL,
+    placed_at BIGINT NOT NULL,
+    PRIMARY KEY (document_id)
+);
+CREATE INDEX holds_collection ON holds (collection_id);
 
 CREATE TABLE journal_positions (
     journal_id TEXT NOT NULL,
@@ -299,6 +331,17 @@ CREATE TABLE ledger (
 );
 CREATE INDEX ledger_lost ON ledger (at) WHERE kind = 'lost';
 CREATE INDEX ledger_user ON ledger (user_id, at) WHERE user_id <> '';
+
+CREATE TABLE pauses (
+    collection_id TEXT NOT NULL,
+    source TEXT NOT NULL,
+    run_id TEXT NOT NULL,
+    name TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    paused_by TEXT NOT NULL,
+    paused_at BIGINT NOT NULL,
+    PRIMARY KEY (collection_id, source, run_id)
+);
 
 CREATE TABLE prices (
     provider TEXT NOT NULL,

@@ -26,8 +26,9 @@ type DeadLetter struct {
 type DeadLetterFilter struct {
 	Collection string // name or id
 	Code       string
-	After      string // the run id of the last one of the page before
-	Limit      int    // 100 where 0, at most 1000
+	Before     time.Time // only those that gave up before
+	After      string    // the run id of the last one of the page before
+	Limit      int       // 100 where 0, at most 1000
 }
 
 const deadLetterColumns = runColumns + `, d.id, c.id, c.name, d.source, d.source_key, v.number
@@ -65,6 +66,9 @@ func (p *Pipeline) ListDeadLetters(ctx context.Context, f DeadLetterFilter) ([]D
 	}
 	if f.Code != "" {
 		query, args = query+" AND r.error_code = ?", append(args, f.Code)
+	}
+	if !f.Before.IsZero() {
+		query, args = query+" AND r.updated_at < ?", append(args, db.Micros(f.Before))
 	}
 	return collect(ctx, p.DB, scanDeadLetter, query+" ORDER BY r.id LIMIT ?", append(args, pageSize(f.Limit))...)
 }

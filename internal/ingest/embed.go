@@ -64,7 +64,7 @@ func (p *Pipeline) embed(ctx context.Context, r *runRow) error {
 		embedded += len(made)
 		if failed == nil && len(batch) < p.config.EmbedBatch {
 			// Should another passage lack its vector by now, or the model be another one: the step store looks again.
-			return p.advance(ctx, r, StepStore, map[string]any{"embedded": embedded, "model": c.Model}, func(tx *db.Tx, doc docRow) error {
+			return p.advance(ctx, r, StepStore, map[string]any{"embedded": embedded, "model": c.Model, "generation": c.GenerationID}, func(tx *db.Tx, doc docRow) error {
 				return writeVectors(ctx, tx, c, doc, made)
 			})
 		}

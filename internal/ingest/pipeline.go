@@ -22,7 +22,8 @@ type Parts struct {
 	Index     Searchable
 	Audit     Audit
 	Tracer    *telemetry.Tracer
-	TempDir   string // where bytes of a bucket that is not local are put for the extractor
+	Beyond    func() []Retained // what may hold a deleted document's words beyond the reach of a purge; nil: nothing is said
+	TempDir   string            // where bytes of a bucket that is not local are put for the extractor
 	Log       *slog.Logger
 }
 

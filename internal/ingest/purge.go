@@ -25,6 +25,16 @@ const purgeScope = "Removed from the database, the document bucket and the index
 	"request and response bodies in the call log, until their retention ends; copies in the source itself; the audit log, which keeps ids, names in the source and hashes."
 
 func (p *Pipeline) purgeStep(ctx context.Context, r *runRow) error {
+	documents, err := p.doomed(ctx, r)
+	if err != nil {
+		return err
+	}
+	// No purge is asked for of what is held. Were one to be, this is where it stops.
+	if h, err := p.isHeld(ctx, documents); err != nil {
+		return err
+	} else if h != nil {
+		return h.refusal()
+	}
 	switch r.Step {
 	case purgeIndex:
 		return p.purgeIndex(ctx, r)

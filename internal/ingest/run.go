@@ -108,6 +108,10 @@ func (p *Pipeline) claim(ctx context.Context, runID string) (*runRow, error) {
 		if err != nil {
 			return err
 		}
+		if pause, err := pausedBy(ctx, tx, runID); err != nil || pause != nil {
+			r = nil // it waits; Resume wakes it
+			return err
+		}
 		r.TraceID = telemetry.Current(ctx).TraceID // of the latest try
 		if _, err := tx.Exec(ctx, "UPDATE runs SET state = ?, leased_by = ?, leased_until = ?, trace_id = ?, updated_at = ? WHERE id = ?",
 			runRunning, r.lease, db.Micros(now.Add(p.config.LeaseFor)), r.TraceID, db.Micros(now), r.ID); err != nil || r.Version == "" {

@@ -273,7 +273,7 @@ func (p *Pipeline) RemoveItems(ctx context.Context, s Source, items []Item) erro
 	}
 	for _, i := range items {
 		err := p.DB.Tx(ctx, func(tx *db.Tx) error {
-			if _, err := p.remove(ctx, tx, c, i.DocumentID); err != nil {
+			if _, err := p.removeGone(ctx, tx, c, i.DocumentID); err != nil {
 				return err
 			}
 			_, err := tx.Exec(ctx, "DELETE FROM source_items WHERE source_id = ? AND key = ?", s.ID, i.Key)

@@ -106,7 +106,7 @@ func (p *Pipeline) extract(ctx context.Context, r *runRow) error {
 	if result.Partial {
 		partial = 1
 	}
-	detail := map[string]any{"blocks": len(blocks), "pages": result.PagesRead, "media_type": result.MediaType}
+	detail := map[string]any{"blocks": len(blocks), "pages": result.PagesRead, "media_type": result.MediaType, "revision": extract.Revision}
 	if result.RecognizedPages > 0 {
 		detail["recognized_pages"], detail["ocr_confidence"] = result.RecognizedPages, result.Confidence
 	}
@@ -263,7 +263,7 @@ func (p *Pipeline) chunk(ctx context.Context, r *runRow) error {
 	if len(chunks) == 0 {
 		return fault.New(fault.Invalid, extract.CodeEmpty, "no passage is left after cutting the document")
 	}
-	return p.advance(ctx, r, StepEmbed, map[string]any{"chunks": len(chunks)}, func(tx *db.Tx, doc docRow) error {
+	return p.advance(ctx, r, StepEmbed, map[string]any{"chunks": len(chunks), "chunking": c.Config.Chunking, "revision": chunk.Revision}, func(tx *db.Tx, doc docRow) error {
 		if err := wanted(doc); err != nil {
 			return err
 		}

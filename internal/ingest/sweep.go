@@ -26,6 +26,7 @@ func (p *Pipeline) sweep(ctx context.Context, now time.Time) error {
 	return errors.Join(
 		p.free(ctx, db.Micros(now)),
 		p.wakeForgotten(ctx, now),
+		p.finishErasures(ctx),
 		p.dropDerived(ctx),
 		p.dropOldVersions(ctx, now),
 		p.dropOrphans(ctx, "versions/", "versions", now),
@@ -84,7 +85,7 @@ func (p *Pipeline) wakeForgotten(ctx context.Context, now time.Time) error {
 		due      int64
 	}
 	list, err := collect(ctx, p.DB, func(row scanner) (f forgotten, err error) { return f, row.Scan(&f.id, &f.priority, &f.due) },
-		"SELECT id, priority, due_at FROM runs WHERE state = ? AND due_at < ? ORDER BY due_at LIMIT ?", runWaiting, db.Micros(now.Add(-patience)), sweepBatch)
+		"SELECT r.id, r.priority, r.due_at FROM runs r WHERE r.state = ? AND r.due_at < ? AND "+notPaused+" ORDER BY r.due_at LIMIT ?", runWaiting, db.Micros(now.Add(-patience)), sweepBatch)
 	if err != nil || len(list) == 0 {
 		return err
 	}
@@ -127,6 +128,7 @@ func (p *Pipeline) dropOldVersions(ctx context.Context, now time.Time) error {
 	for _, c := range all {
 		list, err := collect(ctx, p.DB, scanText, `SELECT v.id FROM versions v JOIN documents d ON d.id = v.document_id
 			WHERE v.collection_id = ? AND v.state = ? AND v.bucket_key <> '' AND v.number < d.last_number - ?
+			AND NOT EXISTS (SELECT 1 FROM holds h WHERE h.document_id = v.document_id)
 			AND EXISTS (SELECT 1 FROM versions n WHERE n.document_id = v.document_id AND n.number > v.number AND n.live_at <= ?) LIMIT ?`,
 			c.ID, Superseded, c.Config.KeepVersions, db.Micros(now.Add(-c.Config.ExpireVersionsAfter)), sweepBatch)
 		if err != nil {

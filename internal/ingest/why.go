@@ -46,6 +46,13 @@ func (p *Pipeline) Why(ctx context.Context, idOrPath string) (e Explanation, err
 			return e, err
 		}
 	}
+	h, err := heldDocument(ctx, p.DB, d.ID)
+	if err != nil {
+		return e, err
+	}
+	if h != nil {
+		e.say("A legal hold keeps it from every deletion since %s: %s.", h.PlacedAt.Format(time.RFC3339), h.Reason)
+	}
 	if v.Partial {
 		e.say("It could be read only in part:")
 	}
@@ -72,10 +79,19 @@ func (p *Pipeline) whyRun(ctx context.Context, e *Explanation, v Version) (err e
 		e.say("The step %s gave up after %s: %s.", r.Step, counted(r.Attempts, "try", "tries"), r.Error)
 		e.say("Replay it with airfield dlq replay %s once the cause is gone, or discard it.", r.ID)
 	case runCancelled:
-		e.say("Its run was ended: the version was overtaken, discarded or deleted.")
+		e.say("Its run was ended: the version was overtaken, cancelled, discarded or deleted.")
 	case runRunning:
 		e.say("The worker %s does the step %s; its lease ends in %s, and is renewed as long as it works.", r.LeasedBy, r.Step, r.LeasedUntil.Sub(now).Round(time.Second))
 	case runWaiting:
+		pause, failed := pausedBy(ctx, p.DB, r.ID)
+		if failed != nil {
+			return failed
+		}
+		if pause != nil {
+			e.say("It waits at the step %s: %s is paused since %s by %s. %s", r.Step, pause.Target, pause.PausedAt.Format(time.RFC3339), pause.PausedBy, pause.Reason)
+			e.say("airfield ingest resume %s lets it go on.", pause.Target)
+			return nil
+		}
 		err = p.DB.QueryRow(ctx, "SELECT COUNT(*) FROM runs WHERE state = ? AND due_at <= ? AND (priority < (SELECT priority FROM runs WHERE id = ?) OR (priority = (SELECT priority FROM runs WHERE id = ?) AND due_at < ?))",
 			runWaiting, db.Micros(now), r.ID, r.ID, db.Micros(r.DueAt)).Scan(&e.Ahead)
 		if r.Attempts > 0 {
@@ -96,6 +112,14 @@ func (p *Pipeline) whyRun(ctx context.Context, e *Explanation, v Version) (err e
 func (p *Pipeline) whyDeleted(ctx context.Context, e Explanation) (Explanation, error) {
 	d := e.Document
 	e.say("%s was deleted %s and is not found any more.", d.SourceKey, d.DeletedAt.Format(time.RFC3339))
+	h, err := heldDocument(ctx, p.DB, d.ID)
+	if err != nil {
+		return e, err
+	}
+	if h != nil {
+		e.say("Its bytes are kept by a legal hold since %s: %s. It is purged when that is released.", h.PlacedAt.Format(time.RFC3339), h.Reason)
+		return e, nil
+	}
 	r, err := newestRun(ctx, p.DB, "r.kind = ? AND r.collection_id = ? AND r.document_id IN (?, '')", kindPurge, d.CollectionID, d.ID)
 	if err != nil || r == nil {
 		return e, err

@@ -26,7 +26,7 @@ func TestScriptsOnPostgres(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, file := range append(files, "core.txtar") {
+	for _, file := range append(files, "core.txtar", "documents.txtar") {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) {
 			run(t, testscript.Params{Files: []string{file}}, "AIRFIELD_DATABASE_URL="+dbtest.Postgres(t))
 		})

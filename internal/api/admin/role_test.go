@@ -42,6 +42,18 @@ var opens = map[string]string{
 	"GET /api/documents/{id}":                               "OAVW",
 	"GET /api/documents/{id}/chunks":                        "OW", // what a document says, like its content
 	"GET /api/documents/{id}/content":                       "OW",
+	"POST /api/collections/{name}/erasures":                 "OW",
+	"GET /api/erasures/{id}":                                "OAW",
+	"GET /api/lineage":                                      "OAVW",
+	"GET /api/pauses":                                       "OAV",
+	"POST /api/pause":                                       "O",
+	"POST /api/resume":                                      "O",
+	"POST /api/cancel":                                      "O",
+	"GET /api/holds":                                        "OA",
+	"POST /api/documents/{id}/hold":                         "O", // must bind those whose documents they are
+	"POST /api/documents/{id}/release":                      "O",
+	"POST /api/collections/{name}/hold":                     "O",
+	"POST /api/collections/{name}/release":                  "O",
 	"GET /api/documents/{id}/proof":                         "OAW",
 	"GET /api/documents/{id}/versions":                      "OAVW",
 	"GET /api/keys":                                         "",
@@ -82,6 +94,15 @@ var opens = map[string]string{
 
 // valid is what a route needs to be asked at all.
 var valid = map[string]struct{ query, body string }{
+	"POST /api/collections/{name}/erasures":            {body: `{"where":{"a":"b"}}`},
+	"POST /api/collections/{name}/hold":                {body: `{"where":{"a":"b"},"reason":"r"}`},
+	"POST /api/collections/{name}/release":             {body: `{"where":{"a":"b"},"reason":"r"}`},
+	"POST /api/documents/{id}/hold":                    {body: `{"reason":"r"}`},
+	"POST /api/documents/{id}/release":                 {body: `{"reason":"r"}`},
+	"POST /api/pause":                                  {body: `{"target":"c"}`},
+	"POST /api/resume":                                 {body: `{"target":"c"}`},
+	"POST /api/cancel":                                 {body: `{"target":"c"}`},
+	"GET /api/lineage":                                 {query: "?of=doc_1"},
 	"GET /api/why":                                     {query: "?document=doc_1"},
 	"POST /api/budgets/write-off":                      {body: `{"lease":"l"}`},
 	"DELETE /api/prices":                               {query: "?provider=p&model=m"},

@@ -48,12 +48,17 @@ type chunksIn struct {
 type deadIn struct {
 	Collection string `query:"collection"`
 	Code       string `query:"code"`
+	OlderThan  int64  `query:"older_than_seconds" minimum:"0" maximum:"3153600000" doc:"Only those that gave up so long ago."`
 	After      string `query:"after" doc:"Id of the last run of the page before."`
 	Limit      int    `query:"limit" minimum:"0" maximum:"1000"`
 }
 
 func (f deadIn) filter() ingest.DeadLetterFilter {
-	return ingest.DeadLetterFilter{Collection: f.Collection, Code: f.Code, After: f.After, Limit: f.Limit}
+	filter := ingest.DeadLetterFilter{Collection: f.Collection, Code: f.Code, After: f.After, Limit: f.Limit}
+	if f.OlderThan > 0 {
+		filter.Before = time.Now().Add(-time.Duration(f.OlderThan) * time.Second)
+	}
+	return filter
 }
 
 type runIn struct {
