@@ -17,8 +17,8 @@ build: ## build bin/airfield
 demo: build ## documents in, cited answers out, with calls, costs and a trace
 	bin/airfield demo
 
-test: sdk ## every test, on every engine; installs the servers it needs (PostgreSQL, Redis: on Debian; S3: with Go)
-	cd test/s3server && go build -o /dev/null . # its packages, so that no test waits for them
+test: sdk ## every test, on every engine; installs the servers it needs (PostgreSQL, Redis: on Debian; S3 and GCS: with Go)
+	for server in s3server gcsserver; do (cd test/$$server && go build -o /dev/null .) || exit 1; done # their packages, so that no test waits for them
 	AIRFIELD_REQUIRE_SERVERS=1 scripts/postgres.sh run scripts/redis.sh run go test -timeout 14m ./...
 
 sdk: build ## the official packages of OpenAI and Anthropic from npm against the real binary
@@ -32,7 +32,7 @@ fmt:
 
 vet:
 	go vet ./...
-	cd test/s3server && go vet .
+	for server in s3server gcsserver; do (cd test/$$server && go vet .) || exit 1; done
 
 lint: ## staticcheck, at the version pinned in tools/go.mod
 	$(TOOL) staticcheck ./...

@@ -14,6 +14,7 @@ import (
 	"airfield/internal/batch"
 	"airfield/internal/bucket"
 	"airfield/internal/bucket/file"
+	"airfield/internal/bucket/gcs"
 	"airfield/internal/bucket/s3"
 	"airfield/internal/cache"
 	"airfield/internal/config"
@@ -26,6 +27,7 @@ import (
 	"airfield/internal/ingest/extract"
 	"airfield/internal/ingest/source"
 	"airfield/internal/ingest/source/folder"
+	gcssource "airfield/internal/ingest/source/gcs"
 	s3source "airfield/internal/ingest/source/s3"
 	"airfield/internal/jobs"
 	"airfield/internal/journal"
@@ -198,7 +200,7 @@ func build(ctx context.Context, c *config.Config, log *slog.Logger) (p *parts, e
 		DB: p.db, Bucket: p.bucket, Queue: ingest.Jobs(p.jobs), Extractor: p.extract, Embedder: embedder{p.gateway, c.Environment, "ingest"}, Index: p.feed,
 		Audit: p.audit, Tracer: tracer, TempDir: tmp, Log: log,
 	})
-	p.sources = source.NewRunner(p.ingest, map[string]source.Keep{ingest.KindFolder: folder.Run, ingest.KindS3: s3source.Run}, log)
+	p.sources = source.NewRunner(p.ingest, map[string]source.Keep{ingest.KindFolder: folder.Run, ingest.KindS3: s3source.Run, ingest.KindGCS: gcssource.Run}, log)
 	p.batches = batch.New(c.Batch, batch.Parts{
 		DB: p.db, Jobs: p.jobs, Files: batchFiles{p.ingest}, Calls: batchCalls{p.gateway, p.response}, Keys: p.keys, Audit: p.audit, Refusal: refusal, Log: log,
 	})
@@ -222,9 +224,12 @@ func openBucket(ctx context.Context, c *config.Config, log *slog.Logger, p *part
 	if strings.HasPrefix(c.Bucket.URL, "s3:") {
 		return s3.Open(ctx, c.Bucket, filepath.Join(c.Data, "tmp"), log)
 	}
+	if strings.HasPrefix(c.Bucket.URL, "gs:") {
+		return gcs.Open(c.Bucket, filepath.Join(c.Data, "tmp"), log)
+	}
 	dir, ok := strings.CutPrefix(c.Bucket.URL, "file:")
 	if !ok {
-		return nil, fault.New(fault.Invalid, "bucket_url", "bucket.url: it is neither file:PATH nor s3://NAME/PREFIX")
+		return nil, fault.New(fault.Invalid, "bucket_url", "bucket.url: it is none of file:PATH, s3://NAME/PREFIX and gs://NAME/PREFIX")
 	}
 	b, err := file.Open(dir, c.Bucket, log)
 	if err != nil {
@@ -253,8 +258,11 @@ func openBodies(c *config.Config, log *slog.Logger, p *parts) (*body.Store, erro
 
 // openSource is the list of where documents can come from.
 func openSource(ctx context.Context, c ingest.SourceConfig) (source.Backend, error) {
-	if c.Kind() == ingest.KindS3 {
+	switch c.Kind() {
+	case ingest.KindS3:
 		return s3source.New(ctx, c)
+	case ingest.KindGCS:
+		return gcssource.New(c)
 	}
 	return folder.New(c)
 }

@@ -20,6 +20,7 @@ import (
 	"airfield/internal/gateway"
 	"airfield/internal/gateway/provider/bedrock"
 	"airfield/internal/ingest"
+	gcssource "airfield/internal/ingest/source/gcs"
 	s3source "airfield/internal/ingest/source/s3"
 	"airfield/internal/redis"
 	"airfield/internal/secret"
@@ -97,12 +98,16 @@ func Reach(ctx context.Context, c *config.Config) []Reached {
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Collections)) {
 		for sourceName, source := range c.Collections[name].Sources {
-			if source.Kind() == ingest.KindS3 {
-				note("source "+name+"/"+sourceName, source.S3, waitAtMost(ctx, reachTime, func(ctx context.Context) error { return s3source.Reach(ctx, source) }))
-				continue
+			where, err := source.Folder, error(nil)
+			switch source.Kind() {
+			case ingest.KindS3:
+				where, err = source.S3, waitAtMost(ctx, reachTime, func(ctx context.Context) error { return s3source.Reach(ctx, source) })
+			case ingest.KindGCS:
+				where, err = source.GCS, waitAtMost(ctx, reachTime, func(ctx context.Context) error { return gcssource.Reach(ctx, source) })
+			default:
+				_, err = os.ReadDir(source.Folder)
 			}
-			_, err := os.ReadDir(source.Folder)
-			note("source "+name+"/"+sourceName, source.Folder, err)
+			note("source "+name+"/"+sourceName, where, err)
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Gateway.Providers)) {

@@ -14,6 +14,7 @@ import (
 
 	"airfield/internal/aws"
 	"airfield/internal/caller"
+	"airfield/internal/gcs"
 	"airfield/internal/ingest/chunk"
 )
 
@@ -45,6 +46,7 @@ type Defaults struct {
 type SourceConfig struct {
 	Folder         string        `yaml:"folder" json:"folder" doc:"A folder; relative ones are relative to airfield.yaml."`
 	S3             string        `yaml:"s3" json:"s3,omitempty" doc:"Instead of a folder, a bucket or a part of one: s3://NAME/PREFIX?region=REGION, as in bucket.url. It is read with what AWS's own tools find."`
+	GCS            string        `yaml:"gcs" json:"gcs,omitempty" doc:"Instead of a folder, a bucket of Google Cloud Storage or a part of one: gs://NAME/PREFIX. It is read with what Google's own tools find; for a public one with ?anonymous=true."`
 	Include        []string      `yaml:"include" json:"include,omitempty" doc:"Globs of paths to take, ** for any depth; all where empty."`
 	Exclude        []string      `yaml:"exclude" json:"exclude,omitempty" doc:"Globs of paths to leave out."`
 	Interval       time.Duration `yaml:"interval" json:"interval,omitempty" doc:"How often the whole source is compared, besides being watched or told of events; 5m where empty."`
@@ -56,6 +58,7 @@ type SourceConfig struct {
 const (
 	KindFolder = "folder"
 	KindS3     = "s3"
+	KindGCS    = "gcs"
 )
 
 // Kind is where the source reads; "" where it is not configured.
@@ -63,6 +66,8 @@ func (s SourceConfig) Kind() string {
 	switch {
 	case s.S3 != "":
 		return KindS3
+	case s.GCS != "":
+		return KindGCS
 	case s.Folder != "":
 		return KindFolder
 	}
@@ -71,14 +76,24 @@ func (s SourceConfig) Kind() string {
 
 // checkPlace refuses what names no place, or two.
 func (s SourceConfig) checkPlace() error {
+	named := 0
+	for _, place := range []string{s.Folder, s.S3, s.GCS} {
+		if place != "" {
+			named++
+		}
+	}
 	switch {
-	case s.Folder == "" && s.S3 == "":
-		return fmt.Errorf("folder or s3 is missing")
-	case s.Folder != "" && s.S3 != "":
-		return fmt.Errorf("folder and s3: a source is one of them")
+	case named == 0:
+		return fmt.Errorf("folder, s3 or gcs is missing")
+	case named > 1:
+		return fmt.Errorf("folder, s3, gcs: a source is one of them")
 	case s.S3 != "":
 		if _, err := aws.Parse(s.S3); err != nil {
 			return fmt.Errorf("s3: %w", err)
+		}
+	case s.GCS != "":
+		if _, err := gcs.Parse(s.GCS); err != nil {
+			return fmt.Errorf("gcs: %w", err)
 		}
 	}
 	return nil
@@ -139,7 +154,7 @@ func (c CollectionConfig) Check() (warnings []string, err error) {
 				return nil, fmt.Errorf("sources.%s: %w", name, err)
 			}
 		}
-		folder := s.S3
+		folder := s.S3 + s.GCS
 		if folder == "" {
 			folder = filepath.Clean(s.Folder)
 		}
