@@ -24,7 +24,32 @@ const (
 type RefreshTarget struct {
 	EmbeddingModel string
 	Chunking       *chunk.Config
+	Change         ChunkingChange // of the chunking, where that is not given whole
 	AutoSwitch     *bool
+}
+
+// ChunkingChange is what differs from the configured chunking.
+type ChunkingChange struct {
+	Strategy string `json:"strategy,omitempty" doc:"How documents are cut."`
+	Tokens   *int   `json:"tokens,omitempty" doc:"The size in tokens that chunks are packed to."`
+	Max      *int   `json:"max_tokens,omitempty" doc:"The most tokens a chunk may have; twice tokens where only those are given."`
+	Overlap  *int   `json:"overlap_tokens,omitempty" doc:"Tokens of the preceding chunk that are repeated."`
+}
+
+func (x ChunkingChange) apply(c chunk.Config) chunk.Config {
+	if x.Strategy != "" {
+		c.Strategy = x.Strategy
+	}
+	if x.Tokens != nil {
+		c.Tokens, c.Max = *x.Tokens, 2**x.Tokens
+	}
+	if x.Max != nil {
+		c.Max = *x.Max
+	}
+	if x.Overlap != nil {
+		c.Overlap = *x.Overlap
+	}
+	return c
 }
 
 // complete fills in what is open, and refuses what cannot be.
@@ -33,7 +58,8 @@ func (t RefreshTarget) complete(c Collection) (RefreshTarget, error) {
 		t.EmbeddingModel = c.Config.EmbeddingModel
 	}
 	if t.Chunking == nil {
-		t.Chunking = &c.Config.Chunking
+		changed := t.Change.apply(c.Config.Chunking)
+		t.Chunking = &changed
 	}
 	if t.AutoSwitch == nil {
 		t.AutoSwitch = &c.Config.Refresh.AutoSwitch
@@ -46,7 +72,7 @@ func (t RefreshTarget) complete(c Collection) (RefreshTarget, error) {
 
 // Refresh says how the collection's generations stand, the newest first.
 func (p *Pipeline) Refresh(ctx context.Context, nameOrID string) ([]Generation, error) {
-	c, err := p.GetCollection(ctx, nameOrID)
+	c, err := p.ownCollection(ctx, nameOrID)
 	if err != nil {
 		return nil, err
 	}
