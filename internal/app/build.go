@@ -178,7 +178,7 @@ func build(ctx context.Context, c *config.Config, log *slog.Logger) (p *parts, e
 	p.feed = retrieve.NewFeed(c.Retrieve, p.db, p.index, log)
 	p.opened("index feed", func() error { p.feed.Close(); return nil })
 	p.retrieve = retrieve.New(c.Retrieve, retrieve.Parts{
-		DB: p.db, Index: p.index, Feed: p.feed, Embedder: embedder{p.gateway, c.Environment, "search"}, Completer: completer{p.gateway}, Tracer: tracer, Log: log,
+		DB: p.db, Index: p.index, Feed: p.feed, Embedder: embedder{p.gateway, c.Environment, "search", ""}, Completer: completer{p.gateway}, Tracer: tracer, Log: log,
 	})
 
 	p.keeping.config.Store(c)
@@ -197,7 +197,8 @@ func build(ctx context.Context, c *config.Config, log *slog.Logger) (p *parts, e
 		return p, fmt.Errorf("make the folder for temporary files: %w", err)
 	}
 	p.ingest = ingest.New(c.Ingest, ingest.Parts{
-		DB: p.db, Bucket: p.bucket, Queue: ingest.Jobs(p.jobs), Extractor: p.extract, Embedder: embedder{p.gateway, c.Environment, "ingest"}, Index: p.feed,
+		DB: p.db, Bucket: p.bucket, Queue: ingest.Jobs(p.jobs), Extractor: p.extract, Embedder: embedder{p.gateway, c.Environment, "ingest", ""}, Refresher: embedder{p.gateway, c.Environment, "refresh", "low"}, Index: p.feed,
+		Searcher: generations{p.retrieve}, Prices: embeddingPrices{p.gateway},
 		Audit: p.audit, Tracer: tracer, TempDir: tmp, Log: log,
 	})
 	p.sources = source.NewRunner(p.ingest, map[string]source.Keep{ingest.KindFolder: folder.Run, ingest.KindS3: s3source.Run, ingest.KindGCS: gcssource.Run}, log)

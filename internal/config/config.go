@@ -160,6 +160,7 @@ func (c *Config) resolvePaths(dir string) {
 			resolve(&source.Folder)
 			collection.Sources[sourceName] = source
 		}
+		resolve(&collection.Refresh.GoldenFile)
 		c.Collections[name] = collection
 	}
 }

@@ -30,6 +30,7 @@ type CollectionConfig struct {
 	MaxFileBytes   int64                   `yaml:"max_file_bytes" json:"max_file_bytes" doc:"The largest file it takes."`
 	KeepVersions   int                     `yaml:"keep_versions" json:"keep_versions" doc:"How many superseded versions of a document keep their bytes whatever their age."`
 
+	Refresh             RefreshConfig `yaml:"refresh" json:"refresh" doc:"How its generations replace one another: when its embedding model or chunking changes, or on a schedule."`
 	ExpireVersionsAfter time.Duration `yaml:"expire_versions_after" json:"expire_versions_after" doc:"Age, counted from its replacement, at which the bytes of an older version go; 0 is at once."`
 }
 
@@ -103,7 +104,7 @@ func (s SourceConfig) checkPlace() error {
 func DefaultCollection() CollectionConfig {
 	return CollectionConfig{
 		EmbeddingModel: "builtin-embed", AnswerModel: "builtin-answer", Chunking: chunk.Default(),
-		Defaults: Defaults{Tier: caller.Internal}, MaxFileBytes: 200 << 20, KeepVersions: 3, ExpireVersionsAfter: 90 * 24 * time.Hour,
+		Defaults: Defaults{Tier: caller.Internal}, MaxFileBytes: 200 << 20, KeepVersions: 3, ExpireVersionsAfter: 90 * 24 * time.Hour, Refresh: DefaultRefresh(),
 	}
 }
 
@@ -125,6 +126,9 @@ func (c CollectionConfig) Check() (warnings []string, err error) {
 	}
 	if warnings, err = c.Chunking.Check(); err != nil {
 		return nil, fmt.Errorf("chunking: %w", err)
+	}
+	if err := c.Refresh.check(); err != nil {
+		return nil, fmt.Errorf("refresh: %w", err)
 	}
 	if _, err := compileSchema(c.MetadataSchema); err != nil {
 		return nil, fmt.Errorf("metadata_schema: %w", err)

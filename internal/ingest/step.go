@@ -245,33 +245,43 @@ func (p *Pipeline) chunk(ctx context.Context, r *runRow) error {
 	if err != nil {
 		return err
 	}
-	converted := make([]chunk.Block, len(blocks))
-	for i, b := range blocks {
-		converted[i] = chunk.Block(b)
-	}
 	r.blocks = nil
-	row, err := scanDocRow(p.DB.QueryRow(ctx, docRowColumns+" WHERE id = ?", r.Document))
+	chunks, err := p.split(ctx, c, r.Document, r.Version, blocks)
 	if err != nil {
 		return err
-	}
-	m, _, err := c.metadataOf(ctx, p.DB, row, r.Version)
-	if err != nil {
-		return err
-	}
-	// Only a title that the document has itself: a file's new name must not make its chunks new.
-	chunks := chunk.Split(c.Config.Chunking, r.Document, m.Title, converted)
-	if len(chunks) == 0 {
-		return fault.New(fault.Invalid, extract.CodeEmpty, "no passage is left after cutting the document")
 	}
 	return p.advance(ctx, r, StepEmbed, map[string]any{"chunks": len(chunks)}, func(tx *db.Tx, doc docRow) error {
 		if err := wanted(doc); err != nil {
 			return err
 		}
-		return writeManifest(ctx, tx, c.ID, r, chunks)
+		return writeManifest(ctx, tx, c, r.Document, r.Version, chunks)
 	})
 }
 
-func writeManifest(ctx context.Context, tx *db.Tx, collectionID string, r *runRow, chunks []chunk.Chunk) error {
+// split cuts a version's blocks as the collection's generation says.
+func (p *Pipeline) split(ctx context.Context, c Collection, documentID, versionID string, blocks []extract.Block) ([]chunk.Chunk, error) {
+	converted := make([]chunk.Block, len(blocks))
+	for i, b := range blocks {
+		converted[i] = chunk.Block(b)
+	}
+	row, err := scanDocRow(p.DB.QueryRow(ctx, docRowColumns+" WHERE id = ?", documentID))
+	if err != nil {
+		return nil, err
+	}
+	m, _, err := c.metadataOf(ctx, p.DB, row, versionID)
+	if err != nil {
+		return nil, err
+	}
+	// Only a title that the document has itself: a file's new name must not make its chunks new.
+	chunks := chunk.Split(c.Chunking, documentID, m.Title, converted)
+	if len(chunks) == 0 {
+		return nil, fault.New(fault.Invalid, extract.CodeEmpty, "no passage is left after cutting the document")
+	}
+	return chunks, nil
+}
+
+// writeManifest replaces what the version has in the collection's cut.
+func writeManifest(ctx context.Context, tx *db.Tx, of Collection, documentID, versionID string, chunks []chunk.Chunk) error {
 	headings := make([]string, len(chunks))
 	for i, c := range chunks {
 		path := c.Heading
@@ -286,16 +296,16 @@ func writeManifest(ctx context.Context, tx *db.Tx, collectionID string, r *runRo
 	}
 	err := insertRows(ctx, tx, "INSERT INTO chunks (id, document_id, collection_id, heading, text, kind, tokens) VALUES", " ON CONFLICT (id) DO NOTHING", 7, len(chunks), func(i int) []any {
 		c := chunks[i]
-		return []any{c.ID, r.Document, collectionID, headings[i], storable(c.Text), c.Kind, c.Tokens}
+		return []any{c.ID, documentID, of.ID, headings[i], storable(c.Text), c.Kind, c.Tokens}
 	})
 	if err != nil {
 		return fmt.Errorf("write chunks: %w", err)
 	}
-	if _, err := tx.Exec(ctx, "DELETE FROM version_chunks WHERE version_id = ?", r.Version); err != nil {
+	if _, err := tx.Exec(ctx, "DELETE FROM manifests WHERE version_id = ? AND cut = ?", versionID, of.Cut); err != nil {
 		return err
 	}
-	return insertRows(ctx, tx, "INSERT INTO version_chunks (version_id, ordinal, chunk_id, page_from, page_to) VALUES", "", 5, len(chunks), func(i int) []any {
+	return insertRows(ctx, tx, "INSERT INTO manifests (version_id, cut, ordinal, chunk_id, page_from, page_to) VALUES", "", 6, len(chunks), func(i int) []any {
 		c := chunks[i]
-		return []any{r.Version, c.Ordinal, c.ID, c.PageFrom, c.PageTo}
+		return []any{versionID, of.Cut, c.Ordinal, c.ID, c.PageFrom, c.PageTo}
 	})
 }

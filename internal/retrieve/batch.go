@@ -26,7 +26,7 @@ func (f *Feed) batch(c collection) *batch { return &batch{feed: f, c: c} }
 
 // add reads what is live of a document. A full batch is written without moving the position, which only flush does.
 func (b *batch) add(ctx context.Context, documentID string) error {
-	d, err := liveDocument(ctx, b.feed.db, b.c.generation, documentID)
+	d, err := liveDocument(ctx, b.feed.db, b.c.generation, b.c.cut, documentID)
 	if err != nil {
 		return err
 	}

@@ -62,9 +62,14 @@ const maxFlights = 8 // one after the other; a collection that changes all the t
 // CatchUp brings the index to where the database was when it was called. A catch-up goes on when ctx ends; the next
 // call joins it.
 func (f *Feed) CatchUp(ctx context.Context, collectionID string) error {
+	return f.catchUp(ctx, collectionID, "")
+}
+
+// catchUp is CatchUp for a generation; the live one, whichever that is, where none is named.
+func (f *Feed) catchUp(ctx context.Context, collectionID, generation string) error {
 	var goal int64
 	for try := range maxFlights {
-		c, err := f.collection(ctx, collectionID)
+		c, err := f.space(ctx, collectionID, generation)
 		if err != nil {
 			return err
 		}
@@ -80,28 +85,28 @@ func (f *Feed) CatchUp(ctx context.Context, collectionID string) error {
 			return nil
 		}
 		// One that had begun before may have missed the newest changes: hence the next round.
-		if err := f.join(ctx, collectionID); err != nil || c.deleted {
+		if err := f.join(ctx, collectionID, c.generation); err != nil || c.deleted {
 			return err
 		}
 	}
 	return fault.New(fault.Unavailable, "index_behind", "the index of collection %s does not catch up with its changes", collectionID)
 }
 
-// join waits for the collection's flight, starting one where there is none.
-func (f *Feed) join(ctx context.Context, collectionID string) error {
+// join waits for the generation's flight, starting one where there is none.
+func (f *Feed) join(ctx context.Context, collectionID, generation string) error {
 	f.mu.Lock()
-	fl := f.flights[collectionID]
+	fl := f.flights[generation]
 	if fl == nil {
 		if f.closed {
 			f.mu.Unlock()
 			return errClosed
 		}
 		fl = &flight{done: make(chan struct{})}
-		f.flights[collectionID] = fl
+		f.flights[generation] = fl
 		f.running.Go(func() {
-			fl.err = f.fly(f.ctx, collectionID)
+			fl.err = f.fly(f.ctx, collectionID, generation)
 			f.mu.Lock()
-			delete(f.flights, collectionID)
+			delete(f.flights, generation)
 			f.mu.Unlock()
 			close(fl.done)
 		})
@@ -115,8 +120,15 @@ func (f *Feed) join(ctx context.Context, collectionID string) error {
 	}
 }
 
-func (f *Feed) collection(ctx context.Context, id string) (collection, error) {
+// space reads a collection together with one of its generations that are fed; the live one where none is named.
+func (f *Feed) space(ctx context.Context, id, generation string) (collection, error) {
 	c, err := scanCollection(f.db.QueryRow(ctx, selectCollection+"WHERE c.id = ?", id))
+	if err == nil && generation != "" && generation != c.generation && !c.deleted {
+		c, err = scanCollection(f.db.QueryRow(ctx, selectBeside+"WHERE c.id = ? AND g.id = ?", id, generation))
+		if db.IsNone(err) {
+			return c, fault.New(fault.NotFound, "generation_not_found", "the collection %s has no generation %s that can be searched", id, generation)
+		}
+	}
 	if db.IsNone(err) {
 		return c, fault.New(fault.NotFound, "collection_not_found", "there is no collection %q", id)
 	}
@@ -127,8 +139,8 @@ func (f *Feed) collection(ctx context.Context, id string) (collection, error) {
 }
 
 // fly does what is to be done, once.
-func (f *Feed) fly(ctx context.Context, collectionID string) error {
-	c, err := f.collection(ctx, collectionID)
+func (f *Feed) fly(ctx context.Context, collectionID, generation string) error {
+	c, err := f.space(ctx, collectionID, generation)
 	if err != nil {
 		return err
 	}
@@ -141,8 +153,8 @@ func (f *Feed) fly(ctx context.Context, collectionID string) error {
 	}
 	// Read again: the database only goes forward, so a position beyond this one is of another database, one that a
 	// backup has since replaced.
-	fresh, err := f.collection(ctx, collectionID)
-	if err != nil || fresh.generation != c.generation {
+	fresh, err := f.space(ctx, collectionID, generation)
+	if err != nil {
 		return err
 	}
 	if at > fresh.sequence {

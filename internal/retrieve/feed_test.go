@@ -180,7 +180,7 @@ func TestAWaiterLeavesAndTheCatchUpGoesOn(t *testing.T) {
 		b.put("col_1", "doc_1", 1, caller.Internal, "text")
 		ctx, cancel := context.WithCancel(background)
 		cancel()
-		if err := b.Feed.join(ctx, "col_1"); err != nil && !errors.Is(err, context.Canceled) {
+		if err := b.Feed.join(ctx, "col_1", "gen_col_1"); err != nil && !errors.Is(err, context.Canceled) {
 			t.Error(err)
 		}
 		b.Feed.running.Wait()

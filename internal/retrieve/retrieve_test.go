@@ -139,7 +139,7 @@ func (b *bench) put(collection, document string, number int, tier caller.Tier, t
 			id := fmt.Sprintf("chk_%s_%d_%d", document, number, i)
 			heading, _ := json.Marshal([]string{"Title of " + document, fmt.Sprintf("Part %d", i+1)})
 			exec("INSERT INTO chunks (id, document_id, collection_id, heading, text, kind, tokens) VALUES (?, ?, ?, ?, ?, 'text', ?)", id, document, collection, string(heading), text, len(text)/4)
-			exec("INSERT INTO version_chunks (version_id, ordinal, chunk_id, page_from, page_to) VALUES (?, ?, ?, ?, ?)", version, i, id, i+1, i+1)
+			exec("INSERT INTO manifests (version_id, cut, ordinal, chunk_id, page_from, page_to) VALUES (?, 0, ?, ?, ?, ?)", version, i, id, i+1, i+1)
 			var raw []byte
 			for _, x := range vectors[i] {
 				raw = binary.LittleEndian.AppendUint32(raw, math.Float32bits(x))

@@ -208,6 +208,7 @@ func (d *Door) costs(ctx context.Context, in *costsIn) (Costs, error) {
 // register adds every operation.
 func (d *Door) register(a huma.API) {
 	d.registerDocuments(a)
+	d.registerRefresh(a)
 	d.registerRuns(a)
 	d.registerAccess(a)
 	d.registerCalls(a)

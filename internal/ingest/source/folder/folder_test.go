@@ -42,6 +42,8 @@ func (q queue) Wake(_ context.Context, _ *db.Tx, w ingest.Wake) error {
 	return nil
 }
 
+func (q queue) Refresh(context.Context, *db.Tx, string, time.Time) error { return nil }
+
 // plainText stands for the extractor, whose formats are tested where it is: every file is one block.
 type plainText struct{}
 
