@@ -39,7 +39,18 @@ type watched struct {
 	replace int
 }
 
-func (w *watched) Replace(ctx context.Context, space string, documents []index.Document, sequence int64) error {
+func (w *watched) Claim(ctx context.Context, space string) (index.Claim, error) {
+	c, err := w.Index.Claim(ctx, space)
+	return watchedClaim{c, w}, err
+}
+
+type watchedClaim struct {
+	index.Claim
+	w *watched
+}
+
+func (c watchedClaim) Replace(ctx context.Context, documents []index.Document, sequence int64) error {
+	w := c.w
 	w.mu.Lock()
 	w.replace++
 	fail, refuse := w.fail, w.refuse
@@ -52,7 +63,7 @@ func (w *watched) Replace(ctx context.Context, space string, documents []index.D
 	if fail != nil {
 		return fail
 	}
-	return w.Index.Replace(ctx, space, documents, sequence)
+	return c.Claim.Replace(ctx, documents, sequence)
 }
 
 // model stands for the gateway: the builtin embedder, and an answer that the test sets.

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"airfield/internal/index"
 )
 
 const (
@@ -64,7 +66,7 @@ func (f *Feed) catchUpFor(ctx context.Context, collectionID string) error {
 	wait, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	err := f.CatchUp(wait, collectionID)
-	if wait.Err() != nil {
+	if wait.Err() != nil || index.IsBusy(err) { // another process feeds it
 		return nil
 	}
 	return err
