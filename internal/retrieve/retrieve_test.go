@@ -18,10 +18,11 @@ import (
 	"airfield/internal/gateway/provider/builtin"
 	"airfield/internal/index"
 	"airfield/internal/index/embedded"
+	"airfield/internal/index/pgvector"
 	"airfield/internal/telemetry"
 )
 
-// bench is a retriever over a fresh database and a real embedded index.
+// bench is a retriever over a fresh database and a real index.
 type bench struct {
 	*Retriever
 	t     *testing.T
@@ -97,13 +98,9 @@ func (s *spans) Span(span *telemetry.Span) {
 	s.list = append(s.list, span)
 }
 
-func newBench(t *testing.T, d *db.DB) *bench {
+func newBench(t *testing.T, d *db.DB, idx index.Index) *bench {
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
-	idx, err := embedded.Open(t.TempDir(), embedded.Default(), log)
-	if err != nil {
-		t.Fatal(err)
-	}
 	t.Cleanup(func() { idx.Close() })
 	b := &bench{t: t, idx: &watched{Index: idx}, model: &model{embedder: builtin.NewEmbedder()}, spans: &spans{}}
 	config := Default()
@@ -213,7 +210,24 @@ func (b *bench) search(ctx context.Context, q Request) []string {
 	return ids
 }
 
+// each runs fn on both databases with the embedded index, and with the index in PostgreSQL.
 func each(t *testing.T, fn func(t *testing.T, b *bench)) {
 	t.Helper()
-	dbtest.Each(t, func(t *testing.T, d *db.DB) { fn(t, newBench(t, d)) })
+	log := slog.New(slog.DiscardHandler)
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		idx, err := embedded.Open(t.TempDir(), embedded.Default(), log)
+		if err != nil {
+			t.Fatal(err)
+		}
+		fn(t, newBench(t, d, idx))
+	})
+	t.Run("pgvector", func(t *testing.T) {
+		c := index.DefaultConfig()
+		c.URL = dbtest.Postgres(t)
+		idx, err := pgvector.Open(t.Context(), c, log)
+		if err != nil {
+			t.Fatal(err)
+		}
+		fn(t, newBench(t, dbtest.Open(t, c.URL), idx))
+	})
 }

@@ -34,7 +34,9 @@ type Index struct {
 	read     *pgxpool.Pool // searches
 	write    *pgxpool.Pool // claims and what is built in the background, so that they never wait for searches
 
-	graphAt int64 // vectors from which a space has a graph
+	graphAt    int64 // vectors from which a space has a graph
+	settleTime time.Duration
+	tender     chan struct{} // holds whoever tends a space
 
 	background context.Context
 	stop       context.CancelFunc
@@ -63,7 +65,7 @@ func Open(ctx context.Context, c index.Config, log *slog.Logger) (*Index, error)
 	if err != nil {
 		return nil, fmt.Errorf("open index: %w", err)
 	}
-	x := &Index{config: c, log: log.With("part", "index"), analyzer: analyzer, graphAt: graphVectors, tending: map[string]time.Time{}}
+	x := &Index{config: c, log: log.With("part", "index"), analyzer: analyzer, graphAt: graphVectors, settleTime: settleTime, tender: make(chan struct{}, 1), tending: map[string]time.Time{}}
 	x.background, x.stop = context.WithCancel(context.Background())
 	ctx, cancel := context.WithTimeoutCause(ctx, time.Minute, errors.New("the index did not get ready in time"))
 	defer cancel()
@@ -119,8 +121,10 @@ func (x *Index) pool(most int, timeout time.Duration, place string) (*pgxpool.Po
 		if err != nil {
 			return err
 		}
+		// A comparison of vectors or of words costs more than PostgreSQL thinks of an operator.
 		_, err = c.Exec(ctx, `SELECT set_config('search_path', $1, false), set_config('statement_timeout', $2, false), set_config('lock_timeout', $3, false),
 			set_config('idle_in_transaction_session_timeout', '60000', false), set_config('plan_cache_mode', 'force_custom_plan', false), set_config('jit', 'off', false),
+			set_config('random_page_cost', '1.1', false), set_config('cpu_operator_cost', '0.02', false),
 			set_config('hnsw.iterative_scan', 'relaxed_order', false), set_config('hnsw.ef_search', '100', false)`,
 			pgx.Identifier{x.config.Schema}.Sanitize()+", "+pgx.Identifier{place}.Sanitize(), millis(timeout), millis(lockTimeout))
 		return err

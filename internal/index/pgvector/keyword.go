@@ -19,8 +19,10 @@ const (
 	k1            = 0.9
 	b             = 0.4
 	maxQueryTerms = 64
-	// enough chunks that hold one of the rarest terms are ranked first.
-	enough = 1000
+	// enough is how many chunks for each wanted hit hold one of the rarest terms, which are looked up first.
+	enough = 2
+	// fewSeen chunks are all given a score.
+	fewSeen = 3000
 )
 
 // term is one word of a query.
@@ -34,48 +36,97 @@ type term struct {
 // keyword ranks chunks by BM25: the sum over the terms of ln(1+(N-n+½)/(n+½)) · tf/(tf + k1(1-b+b·length/mean)), with N, n
 // and the mean of the whole space.
 //
-// What PostgreSQL looks up are the chunks that hold one of the rarest terms; each is given what all terms add to it. A
-// chunk that holds none of those cannot be among the best where the common terms together, of which none adds more than
-// its weight, are worth less than the last of them. Where they are worth more, further terms are looked up.
+// PostgreSQL first looks up chunks that hold one of the rarest terms, and gives each what all terms add to it. No term adds
+// more than its weight: what is better than the last of the best so far holds terms that are worth more together. That
+// can be asked of an inverted index too, and leaves few that need a score.
 func (a *asking) keyword(ctx context.Context) ([]index.Hit, error) {
 	terms, err := a.terms(ctx)
 	if err != nil || len(terms) == 0 {
 		return nil, err
 	}
-	leading, held := 0, 0.0
-	for ; leading < len(terms) && held*a.share < max(enough, 10*float64(a.q.Limit)); leading++ {
-		held += float64(terms[leading].chunks)
+	want := enough * float64(a.q.Limit)
+	if float64(a.s.chunks)*a.share < fewSeen {
+		want = math.Inf(1)
 	}
-	for {
-		hits, err := a.rank(ctx, terms, leading)
+	for leading := 0; ; want *= 4 {
+		held := 0.0
+		for leading = 0; leading < len(terms) && held*a.share < want; leading++ {
+			held += float64(terms[leading].chunks)
+		}
+		words := make([]string, leading)
+		for i := range words {
+			words[i] = terms[i].word
+		}
+		hits, err := a.rank(ctx, terms, quoted(words...))
 		if err != nil || leading == len(terms) {
 			return hits, err
 		}
-		floor := 0.0
 		if len(hits) == a.q.Limit {
-			floor = hits[len(hits)-1].Score
+			floor, left := hits[len(hits)-1].Score*(1-1e-9), 0.0
+			for _, t := range terms[leading:] {
+				left += t.weight
+			}
+			if left < floor {
+				return hits, nil
+			}
+			return a.rank(ctx, terms, worth(terms, floor))
 		}
-		more := len(terms)
-		for left := 0.0; more > leading && left+terms[more-1].weight < floor; more-- {
-			left += terms[more-1].weight
-		}
-		if more == leading {
-			return hits, nil
-		}
-		leading = more
 	}
 }
 
-// rank scores the chunks that hold one of the leading terms.
-func (a *asking) rank(ctx context.Context, terms []term, leading int) ([]index.Hit, error) {
-	var args arguments
-	words := make([]string, leading)
-	for i := range words {
-		words[i] = terms[i].word
+// maxAsked bounds the text of a query that worth writes.
+const maxAsked = 8 << 10
+
+// worth asks for chunks whose terms may add up to a score: the rarer term with enough of the others, or enough of the
+// others without it. Where that gets long it asks for one of the terms without which there is not enough.
+func worth(terms []term, score float64) string {
+	left := make([]float64, len(terms)+1) // what the terms from one on can add
+	for i := len(terms) - 1; i >= 0; i-- {
+		left[i] = left[i+1] + terms[i].weight
 	}
-	condition := "c.words @@ " + args.add(quoted(words...)) + "::text::tsquery"
+	written := 0
+	var ask func(i int, need float64) (query string, always bool)
+	ask = func(i int, need float64) (string, bool) {
+		if need <= 0 {
+			return "", true
+		}
+		if left[i] < need || written > maxAsked {
+			return "", false
+		}
+		word := quoted(terms[i].word)
+		written += len(word)
+		with, always := ask(i+1, need-terms[i].weight)
+		without, _ := ask(i+1, need)
+		switch {
+		case with != "":
+			with = word + " & ( " + with + " )"
+		case always:
+			with = word
+		}
+		if with != "" && without != "" {
+			return with + " | " + without, false
+		}
+		return with + without, false
+	}
+	query, _ := ask(0, score)
+	if written <= maxAsked {
+		return query
+	}
+	var words []string
+	for i := range terms {
+		if words = append(words, terms[i].word); left[i+1] < score {
+			break
+		}
+	}
+	return quoted(words...)
+}
+
+// rank scores the chunks that a text search query matches.
+func (a *asking) rank(ctx context.Context, terms []term, query string) ([]index.Hit, error) {
+	var args arguments
+	condition := "c.words @@ " + args.add(query) + "::text::tsquery"
 	from := "{c} c"
-	if where := seen(a.q.Clearance, a.q.Filter, &args); where != "" && a.share < fewShare {
+	if where := seen(a.q.Clearance, a.q.Filter, &args); where != "" && a.share < pickShare {
 		condition += " AND c.doc = ANY(ARRAY(SELECT d.n FROM {d} d WHERE " + where + "))"
 	} else if where != "" {
 		from += " JOIN {d} d ON d.n = c.doc"

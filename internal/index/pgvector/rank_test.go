@@ -139,7 +139,7 @@ func TestTheGraphFindsTheNearest(t *testing.T) {
 	random := rand.New(rand.NewPCG(3, 4))
 	documents, _ := library(random, 400)
 	x := open(t, dbtest.Postgres(t))
-	x.graphAt = 3000
+	x.graphAt, x.settleTime = 3000, 50*time.Millisecond
 	for i := range 4 {
 		put(t, x, int64(i+1), documents[i*100:i*100+100]...)
 	}

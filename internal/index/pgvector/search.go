@@ -15,6 +15,8 @@ import (
 const (
 	// fewShare of the chunks and fewer are compared one by one: a graph would be walked far before it meets enough of them.
 	fewShare = 0.03
+	// walkCost is what a vector that is met in the graph costs, in vectors that are looked up by document and compared.
+	walkCost = 12
 	// pickShare and fewer are looked up by their documents, more are found by reading all vectors.
 	pickShare = 0.2
 	// countAll is how many documents are looked at to know how many a filter leaves; of more, a sample of that size.
@@ -84,8 +86,9 @@ func (a *asking) measure(ctx context.Context) (float64, error) {
 // nearest ranks vectors by their cosine. The graph finds candidates by their halves; what is compared one by one, and the
 // candidates, are compared in full.
 func (a *asking) nearest(ctx context.Context) ([]index.Hit, error) {
-	if a.s.graph && a.share >= fewShare {
-		hits, err := a.walk(ctx)
+	candidates := 2*a.q.Limit + 20
+	if a.s.graph && a.share >= fewShare && float64(a.s.vectors)*a.share*a.share > walkCost*float64(candidates) {
+		hits, err := a.walk(ctx, candidates)
 		if err != nil || len(hits) == a.q.Limit {
 			return hits, err
 		}
@@ -102,8 +105,7 @@ func (a *asking) nearest(ctx context.Context) ([]index.Hit, error) {
 }
 
 // walk goes through the graph, passing by what is not seen, until it has enough.
-func (a *asking) walk(ctx context.Context) ([]index.Hit, error) {
-	candidates := 2*a.q.Limit + 20
+func (a *asking) walk(ctx context.Context, candidates int) ([]index.Hit, error) {
 	if err := a.plan(ctx, map[string]string{"enable_seqscan": "off", "enable_bitmapscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off", "enable_sort": "off",
 		"hnsw.ef_search": fmt.Sprint(min(max(candidates, 100), 1000))}); err != nil {
 		return nil, err

@@ -11,6 +11,8 @@ import (
 const (
 	tendTime    = 4 * time.Hour   // the longest that a graph may take to be built
 	tendAgain   = 5 * time.Minute // after it did not work
+	settleTime  = 3 * time.Second // in which a space must not grow by much
+	settleMost  = time.Hour       // that a space that grows all the time is waited for
 	graphLength = 4000            // dimensions that pgvector builds a graph of halves for
 )
 
@@ -47,7 +49,7 @@ func (x *Index) tendIfDue(s *space) {
 	}
 	x.tending[s.name] = time.Now().Add(2 * tendTime)
 	x.work.Go(func() {
-		err := x.tend(x.background, s.name)
+		err := x.tendOne(s)
 		x.mu.Lock()
 		defer x.mu.Unlock()
 		delete(x.tending, s.name)
@@ -58,8 +60,50 @@ func (x *Index) tendIfDue(s *space) {
 	})
 }
 
+// tendOne does what is due, one space after the other, so that claims always find a connection.
+func (x *Index) tendOne(s *space) error {
+	if wantsStatistics(s) {
+		if err := x.tend(x.background, s.name, false); err != nil {
+			return err
+		}
+	}
+	if s.vectors < x.graphAt {
+		return nil
+	}
+	if err := x.settle(x.background, s.name); err != nil {
+		return err
+	}
+	return x.tend(x.background, s.name, true)
+}
+
+// settle waits until a space that is being filled is not any more: to build a graph of all vectors takes a fraction of
+// putting one after the other into it.
+func (x *Index) settle(ctx context.Context, name string) error {
+	ctx, cancel := context.WithTimeout(ctx, settleMost)
+	defer cancel()
+	for last := int64(-1); ; {
+		var vectors int64
+		err := x.read.QueryRow(ctx, "SELECT vectors FROM spaces WHERE name = $1", name).Scan(&vectors)
+		if err != nil || vectors < x.graphAt || vectors-last <= last/100 {
+			return err
+		}
+		last = vectors
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(x.settleTime):
+		}
+	}
+}
+
 // tend brings statistics and graph of a space up to date. Searches and changes go on meanwhile. One process does it.
-func (x *Index) tend(ctx context.Context, name string) error {
+func (x *Index) tend(ctx context.Context, name string, graph bool) error {
+	select {
+	case x.tender <- struct{}{}:
+		defer func() { <-x.tender }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 	ctx, cancel := context.WithTimeout(ctx, tendTime)
 	defer cancel()
 	conn, err := x.claim(ctx, "tend "+name)
@@ -83,7 +127,7 @@ func (x *Index) tend(ctx context.Context, name string) error {
 			return err
 		}
 	}
-	if !x.wantsGraph(s) {
+	if !graph || !x.wantsGraph(s) {
 		return nil
 	}
 	start := time.Now()
