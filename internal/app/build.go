@@ -177,8 +177,12 @@ func build(ctx context.Context, c *config.Config, log *slog.Logger) (p *parts, e
 	p.opened("index", p.index.Close)
 	p.feed = retrieve.NewFeed(c.Retrieve, p.db, p.index, log)
 	p.opened("index feed", func() error { p.feed.Close(); return nil })
+	counted, err := p.metrics.Counter("index_searches_total", indexSearchesHelp, "collection")
+	if err != nil {
+		return p, err
+	}
 	p.retrieve = retrieve.New(c.Retrieve, retrieve.Parts{
-		DB: p.db, Index: p.index, Feed: p.feed, Embedder: embedder{p.gateway, c.Environment, "search"}, Completer: completer{p.gateway}, Tracer: tracer, Log: log,
+		Searched: searched(counted), DB: p.db, Index: p.index, Feed: p.feed, Embedder: embedder{p.gateway, c.Environment, "search"}, Completer: completer{p.gateway}, Tracer: tracer, Log: log,
 	})
 
 	p.keeping.config.Store(c)
