@@ -22,7 +22,7 @@ const (
 	// enough is how many chunks for each wanted hit hold one of the rarest terms, which are looked up first.
 	enough = 2
 	// fewSeen chunks are all given a score.
-	fewSeen = 3000
+	fewSeen = 1500
 )
 
 // term is one word of a query.

@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -321,5 +322,47 @@ func TestKeywordsAreRankedByBM25(t *testing.T) {
 	var wrong int
 	if err := x.read.QueryRow(t.Context(), "SELECT COUNT(*) FROM t1 WHERE chunks <> (SELECT COUNT(*) FROM c1 WHERE words @@ quote_literal(term)::tsquery)").Scan(&wrong); err != nil || wrong != 0 {
 		t.Errorf("%d terms are counted wrong, %v", wrong, err)
+	}
+}
+
+// TestWhatTermsAreWorthTogether asks PostgreSQL about every set of a few terms.
+func TestWhatTermsAreWorthTogether(t *testing.T) {
+	random := rand.New(rand.NewPCG(7, 8))
+	x := open(t, dbtest.Postgres(t))
+	for range 20 {
+		terms := make([]term, 1+random.IntN(6))
+		total := 0.0
+		for i := range terms {
+			terms[i] = term{word: fmt.Sprintf("it's\\%d", i), weight: 5 * random.Float64()}
+			total += terms[i].weight
+		}
+		slices.SortFunc(terms, func(a, b term) int { return int(math.Copysign(1, b.weight-a.weight)) })
+		floor := total * random.Float64()
+		query := worth(terms, floor)
+		for set := range 1 << len(terms) {
+			sum, words := 0.0, []string{}
+			for i, term := range terms {
+				if set&(1<<i) != 0 {
+					sum += term.weight
+					words = append(words, term.word)
+				}
+			}
+			var got bool
+			if err := x.read.QueryRow(t.Context(), "SELECT array_to_tsvector($1::text[]) @@ $2::text::tsquery", words, query).Scan(&got); err != nil {
+				t.Fatalf("%s: %v", query, err)
+			}
+			if want := sum >= floor; got != want {
+				t.Fatalf("%v of %+v are worth %v, %v is asked for: %s says %t", words, terms, sum, floor, query, got)
+			}
+		}
+	}
+	// Of many terms of the same worth there are too many sets: a few of the terms stand for them.
+	many := make([]term, maxQueryTerms)
+	for i := range many {
+		many[i] = term{word: fmt.Sprintf("word%d", i), weight: 1}
+	}
+	query := worth(many, 32)
+	if got := strings.Count(query, "|") + 1; got != 33 || strings.Contains(query, "&") || len(query) > maxAsked {
+		t.Errorf("%d terms are asked for: %s", got, query)
 	}
 }
