@@ -6,10 +6,10 @@ VERSION      ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo
 LDFLAGS      := -s -w -X airfield/internal/cli.version=$(VERSION)
 TOOL         := go tool -modfile=tools/go.mod
 
-.PHONY: help build demo test sdk check fmt vet lint generate generated bench quality soak fuzz clean
+.PHONY: help build demo test sdk check fmt vet lint generate generated bench bench-index quality soak fuzz clean
 
 help: ## list the targets
-	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## build bin/airfield
 	go build -trimpath -ldflags '$(LDFLAGS)' -o bin/airfield ./cmd/airfield
@@ -47,6 +47,9 @@ bench: build ## the gateway beside a bare reverse proxy, in one run; writes benc
 	go run ./test/load -airfield bin/airfield -out bench.json -profile bench.pprof
 	@echo; echo "Where the processor's time goes under load (bench.pprof):"
 	@go tool pprof -top -cum -nodecount=40 bin/airfield bench.pprof 2>/dev/null | tail -n +6
+
+bench-index: ## the embedded index and the one in PostgreSQL side by side: latency and recall behind filters
+	scripts/postgres.sh run go run ./test/index
 
 quality: build ## retrieval quality over a folder of Cranfield's shape: make quality DATA=…
 	@if [ -z "$(DATA)" ]; then echo "usage: make quality DATA=a folder with corpus.jsonl, queries.tsv, qrels.tsv"; exit 2; fi

@@ -30,7 +30,7 @@ var floors = [][]string{
 
 // backends may be imported by app alone, besides their own tests: what talks to one product stays in one folder. Azure
 // speaks OpenAI's API, and stands on it.
-var backends = []string{"bucket/file", "bucket/s3", "bucket/gcs", "index/embedded", "gateway/provider/openai", "gateway/provider/azure", "gateway/provider/anthropic", "gateway/provider/gemini", "gateway/provider/bedrock", "gateway/provider/builtin"}
+var backends = []string{"bucket/file", "bucket/s3", "bucket/gcs", "index/embedded", "index/pgvector", "gateway/provider/openai", "gateway/provider/azure", "gateway/provider/anthropic", "gateway/provider/gemini", "gateway/provider/bedrock", "gateway/provider/builtin"}
 
 // words may import nothing but the standard library and floors below.
 const wordFloors = 2

@@ -22,7 +22,9 @@ import (
 	"airfield/internal/db"
 	"airfield/internal/fault"
 	"airfield/internal/gateway"
+	"airfield/internal/index"
 	"airfield/internal/index/embedded"
+	"airfield/internal/index/pgvector"
 	"airfield/internal/ingest"
 	"airfield/internal/ingest/extract"
 	"airfield/internal/ingest/source"
@@ -49,7 +51,7 @@ type parts struct {
 	bucket   bucket.Bucket
 	journal  *journal.Journal
 	jobs     *jobs.Queue
-	index    *embedded.Index
+	index    index.Index
 	audit    *access.Audit
 	keys     *access.Keys
 	metrics  *telemetry.Metrics
@@ -171,14 +173,18 @@ func build(ctx context.Context, c *config.Config, log *slog.Logger) (p *parts, e
 	}
 	p.opened("gateway", p.gateway.Close)
 
-	if p.index, err = embedded.Open(filepath.Join(c.Data, "index"), embedded.Default(), log); err != nil {
+	if p.index, err = openIndex(ctx, c, log); err != nil {
 		return p, err
 	}
 	p.opened("index", p.index.Close)
 	p.feed = retrieve.NewFeed(c.Retrieve, p.db, p.index, log)
 	p.opened("index feed", func() error { p.feed.Close(); return nil })
+	counted, err := p.metrics.Counter("index_searches_total", indexSearchesHelp, "collection")
+	if err != nil {
+		return p, err
+	}
 	p.retrieve = retrieve.New(c.Retrieve, retrieve.Parts{
-		DB: p.db, Index: p.index, Feed: p.feed, Embedder: embedder{p.gateway, c.Environment, "search", ""}, Completer: completer{p.gateway}, Tracer: tracer, Log: log,
+		Searched: searched(counted), DB: p.db, Index: p.index, Feed: p.feed, Embedder: embedder{p.gateway, c.Environment, "search", ""}, Completer: completer{p.gateway}, Tracer: tracer, Log: log,
 	})
 
 	p.keeping.config.Store(c)
@@ -238,6 +244,31 @@ func openBucket(ctx context.Context, c *config.Config, log *slog.Logger, p *part
 	}
 	p.opened("bucket", b.Close)
 	return b, nil
+}
+
+// openIndex is the list of what vectors and keywords can be kept in.
+func openIndex(ctx context.Context, c *config.Config, log *slog.Logger) (index.Index, error) {
+	if c.Index.Embedded() {
+		x, err := embedded.Open(filepath.Join(c.Data, "index"), embedded.Default(), log)
+		if err != nil {
+			return nil, err
+		}
+		return x, nil
+	}
+	x, err := pgvector.Open(ctx, indexConfig(c), log)
+	if err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// indexConfig puts the address of the database in the place of the word for it.
+func indexConfig(c *config.Config) index.Config {
+	own := c.Index
+	if own.URL == index.InDatabase {
+		own.URL, own.Password = c.Database.URL, c.Database.Password
+	}
+	return own
 }
 
 // openBodies is where requests and answers are kept: on their way in the data folder, then in the bucket.

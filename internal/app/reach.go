@@ -19,6 +19,7 @@ import (
 	"airfield/internal/fault"
 	"airfield/internal/gateway"
 	"airfield/internal/gateway/provider/bedrock"
+	"airfield/internal/index/pgvector"
 	"airfield/internal/ingest"
 	gcssource "airfield/internal/ingest/source/gcs"
 	s3source "airfield/internal/ingest/source/s3"
@@ -69,6 +70,16 @@ func Reach(ctx context.Context, c *config.Config) []Reached {
 		}
 		return database.Close()
 	}))
+
+	if !c.Index.Embedded() {
+		note("index", secret.RedactURL(indexConfig(c).URL)+", schema "+c.Index.Schema, waitAtMost(ctx, reachTime, func(ctx context.Context) error {
+			x, err := pgvector.Open(ctx, indexConfig(c), log)
+			if err != nil {
+				return err
+			}
+			return x.Close()
+		}))
+	}
 
 	p := &parts{}
 	b, err := openBucket(ctx, c, log, p)

@@ -8,6 +8,7 @@ import (
 
 	"airfield/internal/api/admin"
 	"airfield/internal/fault"
+	"airfield/internal/index/pgvector"
 	"airfield/internal/ingest/source"
 )
 
@@ -30,6 +31,13 @@ func (s *server) Status(ctx context.Context) admin.ServerStatus {
 	}
 	note("database", string(s.parts.db.Engine()), waitAtMost(ctx, probeTime, s.parts.db.Ping))
 	note("bucket", "", waitAtMost(ctx, probeTime, s.parts.bucket.Probe))
+	if x, ok := s.parts.index.(*pgvector.Index); ok { // calls do without it
+		part := admin.Part{Name: "index", OK: true, Detail: "pgvector"}
+		if err := waitAtMost(ctx, probeTime, x.Probe); err != nil {
+			part.OK, part.Detail = false, fault.As(err).Text
+		}
+		st.Parts = append(st.Parts, part)
+	}
 	lag := s.parts.drain.Lag()
 	var full error
 	if lag.Limit > 0 && lag.Bytes >= lag.Limit {

@@ -20,6 +20,7 @@ import (
 	"airfield/internal/cost"
 	"airfield/internal/db"
 	"airfield/internal/gateway"
+	"airfield/internal/index"
 	"airfield/internal/ingest"
 	"airfield/internal/ingest/extract"
 	"airfield/internal/jobs"
@@ -41,6 +42,7 @@ type Config struct {
 	Log           telemetry.Config             `yaml:"log" json:"log" doc:"Airfield's own log, on standard error."`
 	Database      db.Config                    `yaml:"database" json:"database" doc:"Where state is kept; by default SQLite in the data folder."`
 	Bucket        bucket.Config                `yaml:"bucket" json:"bucket" doc:"Where document bytes are kept; by default the data folder."`
+	Index         index.Config                 `yaml:"index" json:"index" doc:"Where vectors and keywords are kept; by default the data folder."`
 	Journal       journal.Config               `yaml:"journal" json:"journal" doc:"The gateway's append-only file of calls."`
 	Jobs          jobs.Config                  `yaml:"jobs" json:"jobs" doc:"The queue of durable work."`
 	Batch         batch.Config                 `yaml:"batch" json:"batch" doc:"Files of calls that are made when there is room for them."`
@@ -118,6 +120,7 @@ func Default() Config {
 		Log:         telemetry.Default(),
 		Database:    db.Default(),
 		Bucket:      bucket.Default(),
+		Index:       index.DefaultConfig(),
 		Journal:     journal.Default(),
 		Jobs:        jobs.Default(),
 		Batch:       batch.Default(),
@@ -176,7 +179,7 @@ func (c *Config) Check() (warnings []string, err error) {
 	var errs []error
 	c.shareWorkflows()
 	for _, part := range []check{
-		{"log", c.Log.Check}, {"database", c.Database.Check}, {"bucket", c.Bucket.Check}, {"journal", c.Journal.Check}, {"jobs", c.Jobs.Check}, {"batch", c.Batch.Check},
+		{"log", c.Log.Check}, {"database", c.Database.Check}, {"bucket", c.Bucket.Check}, {"index", c.Index.Check}, {"journal", c.Journal.Check}, {"jobs", c.Jobs.Check}, {"batch", c.Batch.Check},
 		{"extract", c.Extract.Check}, {"ingest", c.Ingest.Check}, {"access", c.Access.Check}, {"observe", c.Observe.Check}, {"retrieve", c.Retrieve.Check},
 		{"responses", c.Responses.Check},
 		{"redis", c.Redis.Check}, {"cache", c.Cache.Check}, {"notify", c.Notify.Check},
@@ -271,6 +274,9 @@ func (c *Config) checkNames() (warnings []string, errs []error) {
 				errs = append(errs, fmt.Errorf("%s.defaults.business_unit: %q is not among business_units", where, unit))
 			}
 		}
+	}
+	if c.Index.URL == index.InDatabase && !strings.HasPrefix(c.Database.URL, "postgres") {
+		errs = append(errs, fmt.Errorf("index.url: %q needs a PostgreSQL as database.url", index.InDatabase))
 	}
 	if c.Redis.URL == "" && strings.HasPrefix(c.Database.URL, "postgres") && c.limited() {
 		warnings = append(warnings, "redis: is not configured: where several processes share the database, each counts limits for itself")

@@ -14,7 +14,8 @@ import (
 )
 
 // Feed keeps the index in line with the database. What is live of a document is read again for every change of it, so
-// that applying a change twice, or late, gives the same. One catch-up of a collection is under way at any time.
+// that applying a change twice, or late, gives the same. One catch-up of a collection is under way at any time, in all
+// processes that share the index: it holds the space's claim from before it reads to after it writes.
 type Feed struct {
 	config Config
 	db     *db.DB
@@ -147,6 +148,11 @@ func (f *Feed) fly(ctx context.Context, collectionID, generation string) error {
 	if c.deleted {
 		return f.dropAll(ctx, collectionID)
 	}
+	claim, err := f.index.Claim(ctx, c.generation)
+	if err != nil {
+		return fmt.Errorf("claim the index of collection %s: %w", c.name, err)
+	}
+	defer claim.Release()
 	at, err := f.index.Sequence(ctx, c.generation)
 	if err != nil {
 		return fmt.Errorf("read the index's position: %w", err)
@@ -159,7 +165,7 @@ func (f *Feed) fly(ctx context.Context, collectionID, generation string) error {
 	}
 	if at > fresh.sequence {
 		f.log.Warn("the index is ahead of the database and is built anew", "collection", c.name, "index", at, "database", fresh.sequence)
-		if err := f.index.Drop(ctx, c.generation); err != nil {
+		if err := claim.Drop(ctx); err != nil {
 			return fmt.Errorf("drop the index of collection %s: %w", c.name, err)
 		}
 		at = 0
@@ -168,14 +174,14 @@ func (f *Feed) fly(ctx context.Context, collectionID, generation string) error {
 	case at == fresh.sequence:
 		return nil
 	case at == 0:
-		return f.rebuild(ctx, fresh)
+		return f.rebuild(ctx, claim, fresh)
 	}
-	return f.follow(ctx, fresh, at)
+	return f.follow(ctx, claim, fresh, at)
 }
 
 // follow applies the changes after the position, in order.
-func (f *Feed) follow(ctx context.Context, c collection, at int64) error {
-	b, deleted := f.batch(c), false
+func (f *Feed) follow(ctx context.Context, claim index.Claim, c collection, at int64) error {
+	b, deleted := f.batch(claim, c), false
 	for at < c.sequence {
 		rows, err := f.db.Query(ctx, "SELECT sequence, document_id, kind FROM changes WHERE collection_id = ? AND sequence > ? AND sequence <= ? ORDER BY sequence LIMIT 256", c.id, at, c.sequence)
 		if err != nil {
@@ -205,7 +211,7 @@ func (f *Feed) follow(ctx context.Context, c collection, at int64) error {
 		}
 		if at < first {
 			f.log.Warn("the changes after the index's position are gone; the index is built anew", "collection", c.name, "position", at)
-			return f.rebuild(ctx, c)
+			return f.rebuild(ctx, claim, c)
 		}
 		for _, document := range order {
 			if err := b.add(ctx, document); err != nil {
@@ -224,9 +230,9 @@ func (f *Feed) follow(ctx context.Context, c collection, at int64) error {
 
 // rebuild makes the space hold exactly the live documents. The position is recorded at the end: one that was cut short
 // begins again.
-func (f *Feed) rebuild(ctx context.Context, c collection) error {
+func (f *Feed) rebuild(ctx context.Context, claim index.Claim, c collection) error {
 	start, seen, after := time.Now(), map[string]bool{}, ""
-	b := f.batch(c)
+	b := f.batch(claim, c)
 	for {
 		ids, err := column(f.db.Query(ctx, `SELECT id FROM documents WHERE collection_id = ? AND id > ? AND deleted_at IS NULL AND live_version_id IS NOT NULL
 			ORDER BY id LIMIT 256`, c.id, after))
@@ -255,7 +261,7 @@ func (f *Feed) rebuild(ctx context.Context, c collection) error {
 			orphans = append(orphans, index.Document{ID: id})
 		}
 	}
-	if err := f.index.Replace(ctx, c.generation, orphans, c.sequence); err != nil {
+	if err := claim.Replace(ctx, orphans, c.sequence); err != nil {
 		return fmt.Errorf("feed the index of collection %s: %w", c.name, err)
 	}
 	f.log.Info("index built", "collection", c.name, "documents", len(seen), "orphans", len(orphans), "took", time.Since(start).Round(time.Millisecond))

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"airfield/internal/fault"
+	"airfield/internal/index"
 )
 
 const (
@@ -76,7 +77,7 @@ func (f *Feed) catchUpFor(ctx context.Context, collectionID, generation string) 
 	wait, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	err := f.catchUp(wait, collectionID, generation)
-	if wait.Err() != nil || generation != "" && fault.Is(err, fault.NotFound) {
+	if wait.Err() != nil || index.IsBusy(err) || generation != "" && fault.Is(err, fault.NotFound) { // busy: another process feeds it
 		return nil
 	}
 	return err

@@ -249,6 +249,9 @@ func (r *Retriever) ask(ctx context.Context, q Request, clearance caller.Tier, c
 		if weight < 1 {
 			one.Text = q.Query
 		}
+		if r.Searched != nil {
+			r.Searched(c.name)
+		}
 		hits, err := r.Index.Search(ctx, one)
 		if err != nil {
 			return nil, false, fmt.Errorf("search collection %s: %w", c.name, err)
