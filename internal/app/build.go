@@ -26,6 +26,7 @@ import (
 	"airfield/internal/ingest/extract"
 	"airfield/internal/ingest/source"
 	"airfield/internal/ingest/source/folder"
+	"airfield/internal/ingest/source/postgres"
 	s3source "airfield/internal/ingest/source/s3"
 	"airfield/internal/jobs"
 	"airfield/internal/journal"
@@ -198,7 +199,7 @@ func build(ctx context.Context, c *config.Config, log *slog.Logger) (p *parts, e
 		DB: p.db, Bucket: p.bucket, Queue: ingest.Jobs(p.jobs), Extractor: p.extract, Embedder: embedder{p.gateway, c.Environment, "ingest"}, Index: p.feed,
 		Audit: p.audit, Tracer: tracer, TempDir: tmp, Log: log,
 	})
-	p.sources = source.NewRunner(p.ingest, map[string]source.Keep{ingest.KindFolder: folder.Run, ingest.KindS3: s3source.Run}, log)
+	p.sources = source.NewRunner(p.ingest, map[string]source.Keep{ingest.KindFolder: folder.Run, ingest.KindS3: s3source.Run, ingest.KindSQL: postgres.Run}, log)
 	p.batches = batch.New(c.Batch, batch.Parts{
 		DB: p.db, Jobs: p.jobs, Files: batchFiles{p.ingest}, Calls: batchCalls{p.gateway, p.response}, Keys: p.keys, Audit: p.audit, Refusal: refusal, Log: log,
 	})
@@ -253,7 +254,10 @@ func openBodies(c *config.Config, log *slog.Logger, p *parts) (*body.Store, erro
 
 // openSource is the list of where documents can come from.
 func openSource(ctx context.Context, c ingest.SourceConfig) (source.Backend, error) {
-	if c.Kind() == ingest.KindS3 {
+	switch c.Kind() {
+	case ingest.KindSQL:
+		return postgres.New(c), nil
+	case ingest.KindS3:
 		return s3source.New(ctx, c)
 	}
 	return folder.New(c)

@@ -20,6 +20,7 @@ import (
 	"airfield/internal/gateway"
 	"airfield/internal/gateway/provider/bedrock"
 	"airfield/internal/ingest"
+	"airfield/internal/ingest/source/postgres"
 	s3source "airfield/internal/ingest/source/s3"
 	"airfield/internal/redis"
 	"airfield/internal/secret"
@@ -97,6 +98,15 @@ func Reach(ctx context.Context, c *config.Config) []Reached {
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Collections)) {
 		for sourceName, source := range c.Collections[name].Sources {
+			if source.Kind() == ingest.KindSQL {
+				var detail string
+				err := waitAtMost(ctx, reachTime, func(ctx context.Context) (err error) {
+					detail, err = postgres.Reach(ctx, source)
+					return err
+				})
+				note("source "+name+"/"+sourceName, detail, err)
+				continue
+			}
 			if source.Kind() == ingest.KindS3 {
 				note("source "+name+"/"+sourceName, source.S3, waitAtMost(ctx, reachTime, func(ctx context.Context) error { return s3source.Reach(ctx, source) }))
 				continue
