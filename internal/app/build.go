@@ -30,6 +30,7 @@ import (
 	"airfield/internal/ingest/source"
 	"airfield/internal/ingest/source/folder"
 	gcssource "airfield/internal/ingest/source/gcs"
+	"airfield/internal/ingest/source/postgres"
 	s3source "airfield/internal/ingest/source/s3"
 	"airfield/internal/jobs"
 	"airfield/internal/journal"
@@ -207,7 +208,7 @@ func build(ctx context.Context, c *config.Config, log *slog.Logger) (p *parts, e
 		Searcher: generations{p.retrieve}, Prices: embeddingPrices{p.gateway},
 		Audit: p.audit, Tracer: tracer, TempDir: tmp, Log: log,
 	})
-	p.sources = source.NewRunner(p.ingest, map[string]source.Keep{ingest.KindFolder: folder.Run, ingest.KindS3: s3source.Run, ingest.KindGCS: gcssource.Run}, log)
+	p.sources = source.NewRunner(p.ingest, map[string]source.Keep{ingest.KindFolder: folder.Run, ingest.KindS3: s3source.Run, ingest.KindGCS: gcssource.Run, ingest.KindSQL: postgres.Run}, log)
 	p.batches = batch.New(c.Batch, batch.Parts{
 		DB: p.db, Jobs: p.jobs, Files: batchFiles{p.ingest}, Calls: batchCalls{p.gateway, p.response}, Keys: p.keys, Audit: p.audit, Refusal: refusal, Log: log,
 	})
@@ -291,6 +292,8 @@ func openBodies(c *config.Config, log *slog.Logger, p *parts) (*body.Store, erro
 // openSource is the list of where documents can come from.
 func openSource(ctx context.Context, c ingest.SourceConfig) (source.Backend, error) {
 	switch c.Kind() {
+	case ingest.KindSQL:
+		return postgres.New(c), nil
 	case ingest.KindS3:
 		return s3source.New(ctx, c)
 	case ingest.KindGCS:

@@ -22,6 +22,7 @@ import (
 	"airfield/internal/index/pgvector"
 	"airfield/internal/ingest"
 	gcssource "airfield/internal/ingest/source/gcs"
+	"airfield/internal/ingest/source/postgres"
 	s3source "airfield/internal/ingest/source/s3"
 	"airfield/internal/redis"
 	"airfield/internal/secret"
@@ -115,6 +116,11 @@ func Reach(ctx context.Context, c *config.Config) []Reached {
 				where, err = source.S3, waitAtMost(ctx, reachTime, func(ctx context.Context) error { return s3source.Reach(ctx, source) })
 			case ingest.KindGCS:
 				where, err = source.GCS, waitAtMost(ctx, reachTime, func(ctx context.Context) error { return gcssource.Reach(ctx, source) })
+			case ingest.KindSQL:
+				err = waitAtMost(ctx, reachTime, func(ctx context.Context) (err error) {
+					where, err = postgres.Reach(ctx, source)
+					return err
+				})
 			default:
 				_, err = os.ReadDir(source.Folder)
 			}

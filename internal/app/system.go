@@ -86,6 +86,9 @@ func (s *server) Scan(ctx context.Context, collection, name string) error {
 	if err != nil {
 		return err
 	}
+	if c, ok := f.(interface{ Close() }); ok {
+		defer c.Close()
+	}
 	report, err := source.Scan(ctx, s.parts.ingest, f, known.CollectionID, known.Name)
 	s.log.Info("a source was scanned on demand", "collection", collection, "source", name, "report", report)
 	return err

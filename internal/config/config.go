@@ -161,6 +161,9 @@ func (c *Config) resolvePaths(dir string) {
 	for name, collection := range c.Collections {
 		for sourceName, source := range collection.Sources {
 			resolve(&source.Folder)
+			if source.SQL != nil {
+				source.SQL.URL = source.SQL.URL.Within(dir)
+			}
 			collection.Sources[sourceName] = source
 		}
 		resolve(&collection.Refresh.GoldenFile)

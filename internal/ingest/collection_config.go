@@ -48,9 +48,10 @@ type SourceConfig struct {
 	Folder         string        `yaml:"folder" json:"folder" doc:"A folder; relative ones are relative to airfield.yaml."`
 	S3             string        `yaml:"s3" json:"s3,omitempty" doc:"Instead of a folder, a bucket or a part of one: s3://NAME/PREFIX?region=REGION, as in bucket.url. It is read with what AWS's own tools find."`
 	GCS            string        `yaml:"gcs" json:"gcs,omitempty" doc:"Instead of a folder, a bucket of Google Cloud Storage or a part of one: gs://NAME/PREFIX. It is read with what Google's own tools find; for a public one with ?anonymous=true."`
+	SQL            *SQLConfig    `yaml:"sql" json:"sql,omitempty" doc:"Instead of a folder, a table or a query of a PostgreSQL database."`
 	Include        []string      `yaml:"include" json:"include,omitempty" doc:"Globs of paths to take, ** for any depth; all where empty."`
 	Exclude        []string      `yaml:"exclude" json:"exclude,omitempty" doc:"Globs of paths to leave out."`
-	Interval       time.Duration `yaml:"interval" json:"interval,omitempty" doc:"How often the whole source is compared, besides being watched or told of events; 5m where empty."`
+	Interval       time.Duration `yaml:"interval" json:"interval,omitempty" doc:"How often the whole source is compared, besides being watched or told of events; 5m where empty, 1h where it is sql with a cursor or replication."`
 	FollowSymlinks bool          `yaml:"follow_symlinks" json:"follow_symlinks,omitempty" doc:"Whether links that stay inside the folder are followed."`
 	Defaults       Defaults      `yaml:"defaults" json:"defaults" doc:"Metadata of its documents, before the collection's defaults."`
 }
@@ -60,11 +61,14 @@ const (
 	KindFolder = "folder"
 	KindS3     = "s3"
 	KindGCS    = "gcs"
+	KindSQL    = "sql"
 )
 
 // Kind is where the source reads; "" where it is not configured.
 func (s SourceConfig) Kind() string {
 	switch {
+	case s.SQL != nil:
+		return KindSQL
 	case s.S3 != "":
 		return KindS3
 	case s.GCS != "":
@@ -78,16 +82,22 @@ func (s SourceConfig) Kind() string {
 // checkPlace refuses what names no place, or two.
 func (s SourceConfig) checkPlace() error {
 	named := 0
-	for _, place := range []string{s.Folder, s.S3, s.GCS} {
-		if place != "" {
+	for _, given := range []bool{s.Folder != "", s.S3 != "", s.GCS != "", s.SQL != nil} {
+		if given {
 			named++
 		}
 	}
 	switch {
 	case named == 0:
-		return fmt.Errorf("folder, s3 or gcs is missing")
+		return fmt.Errorf("folder, s3, gcs or sql is missing")
 	case named > 1:
-		return fmt.Errorf("folder, s3, gcs: a source is one of them")
+		return fmt.Errorf("folder, s3, gcs, sql: a source is one of them")
+	case s.SQL != nil && len(s.Include)+len(s.Exclude) > 0:
+		return fmt.Errorf("include and exclude are for files: give a query with a WHERE")
+	case s.SQL != nil:
+		if err := s.SQL.check(); err != nil {
+			return fmt.Errorf("sql: %w", err)
+		}
 	case s.S3 != "":
 		if _, err := aws.Parse(s.S3); err != nil {
 			return fmt.Errorf("s3: %w", err)
@@ -98,6 +108,19 @@ func (s SourceConfig) checkPlace() error {
 		}
 	}
 	return nil
+}
+
+// place is equal for two sources that read the same.
+func (s SourceConfig) place() string {
+	switch s.Kind() {
+	case KindSQL:
+		return s.SQL.URL.Ref() + "\n" + s.SQL.Table + "\n" + s.SQL.Query
+	case KindS3:
+		return s.S3
+	case KindGCS:
+		return s.GCS
+	}
+	return filepath.Clean(s.Folder)
 }
 
 // DefaultCollection is a collection with the builtin models.
@@ -158,10 +181,7 @@ func (c CollectionConfig) Check() (warnings []string, err error) {
 				return nil, fmt.Errorf("sources.%s: %w", name, err)
 			}
 		}
-		folder := s.S3 + s.GCS
-		if folder == "" {
-			folder = filepath.Clean(s.Folder)
-		}
+		folder := s.place()
 		if other, taken := folders[folder]; taken {
 			warnings = append(warnings, fmt.Sprintf("sources %s and %s watch the same place: every file becomes two documents", min(name, other), max(name, other)))
 		}

@@ -48,6 +48,7 @@ func Scan(ctx context.Context, library Library, backend Backend, collection, nam
 		if ctx.Err() != nil {
 			return s.report, context.Cause(ctx)
 		}
+		s.report.Away = true
 		return s.report, s.save(ctx, ingest.SourceWarning, fmt.Sprintf("the source cannot be read, so nothing was removed: %s", fault.As(err).Text))
 	}
 	if s.items, err = library.Items(ctx, src.ID); err != nil {
@@ -58,6 +59,11 @@ func Scan(ctx context.Context, library Library, backend Backend, collection, nam
 		return s.report, err
 	}
 	if err := s.bring(ctx, added, changed); err != nil {
+		var away awayError
+		if errors.As(err, &away) && ctx.Err() == nil {
+			s.report.Away = true
+			return s.report, s.save(ctx, ingest.SourceWarning, "the source could not be read to its end, so nothing was removed: "+reason(away.error))
+		}
 		return s.report, err
 	}
 	return s.report, s.finish(ctx, missing)
@@ -144,6 +150,9 @@ func sizeOf(fingerprint string) string {
 }
 
 func (s *scan) hash(ctx context.Context, e Entry) (string, error) {
+	if known, ok := s.backend.(Summer); ok {
+		return known.Sum(e), nil
+	}
 	r, verify, err := s.backend.Open(ctx, e)
 	if err != nil {
 		return "", err
@@ -183,10 +192,20 @@ func (s *scan) bring(ctx context.Context, added, changed []Entry) error {
 	return ctx.Err()
 }
 
+// awayError says that the source itself went away while it was read: what was taken until then stays.
+type awayError struct{ error }
+
+func (e awayError) Unwrap() error { return e.error }
+
 func (s *scan) upload(ctx context.Context, part []Entry) error {
 	priority := ingest.PriorityChange
 	if s.source.ScannedAt.IsZero() {
 		priority = ingest.PriorityBackfill
+	}
+	if together, ok := s.backend.(Gatherer); ok {
+		if err := together.Gather(ctx, part); err != nil {
+			return awayError{err}
+		}
 	}
 	uploads := make([]ingest.Upload, 0, len(part))
 	entries := make([]Entry, 0, len(part))
@@ -313,11 +332,22 @@ func (s *scan) finish(ctx context.Context, missing []ingest.Item) error {
 		return err
 	}
 	s.report.Removed = len(missing)
-	s.source.Held, s.source.Cursor = ingest.Held{}, s.listing.Root
+	if s.listing.Mark == "" { // it does not come from listings
+		_, s.listing.Mark = Remembered(s.source.Cursor)
+	}
+	s.source.Held, s.source.Cursor = ingest.Held{}, Remember(s.listing.Root, s.listing.Mark)
 	if s.report.Failed > 0 {
-		return s.save(ctx, ingest.SourceWarning, fmt.Sprintf("%d files could not be taken: %s", s.report.Failed, strings.Join(s.failed, "; ")))
+		return s.save(ctx, ingest.SourceWarning, summary(s.report.Failed, s.failed))
 	}
 	return s.save(ctx, ingest.SourceOK, "")
+}
+
+// summary says what could not be taken; "" where all was.
+func summary(failed int, why []string) string {
+	if failed == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%d files could not be taken: %s", failed, strings.Join(why, "; "))
 }
 
 // doubtful reports whether so much is gone that somebody has to confirm it: many documents at once, or everything
@@ -326,9 +356,14 @@ func (s *scan) doubtful(missing int) bool {
 	if held := s.source.Held; held.Confirmed && missing <= held.Missing {
 		return false
 	}
-	many := missing > holdAbove && missing*100 > len(s.items)*holdPercent
-	elsewhere := missing > 0 && len(s.listing.Entries) == 0 && s.source.Cursor != "" && s.source.Cursor != s.listing.Root
-	return many || elsewhere
+	root, _ := Remembered(s.source.Cursor)
+	elsewhere := missing > 0 && len(s.listing.Entries) == 0 && root != "" && root != s.listing.Root
+	return Many(missing, len(s.items)) || elsewhere
+}
+
+// Many reports whether so many of a source's documents are missing that somebody has to confirm it.
+func Many(missing, of int) bool {
+	return missing > holdAbove && missing*100 > of*holdPercent
 }
 
 // mayReturn reports whether a missing item may be one that is just being written under another name.
