@@ -27,6 +27,7 @@ import (
 	"airfield/internal/ingest/source"
 	"airfield/internal/ingest/source/folder"
 	s3source "airfield/internal/ingest/source/s3"
+	"airfield/internal/ingest/source/web"
 	"airfield/internal/jobs"
 	"airfield/internal/journal"
 	"airfield/internal/limit"
@@ -198,7 +199,7 @@ func build(ctx context.Context, c *config.Config, log *slog.Logger) (p *parts, e
 		DB: p.db, Bucket: p.bucket, Queue: ingest.Jobs(p.jobs), Extractor: p.extract, Embedder: embedder{p.gateway, c.Environment, "ingest"}, Index: p.feed,
 		Audit: p.audit, Tracer: tracer, TempDir: tmp, Log: log,
 	})
-	p.sources = source.NewRunner(p.ingest, map[string]source.Keep{ingest.KindFolder: folder.Run, ingest.KindS3: s3source.Run}, log)
+	p.sources = source.NewRunner(p.ingest, map[string]source.Keep{ingest.KindFolder: folder.Run, ingest.KindS3: s3source.Run, ingest.KindWeb: web.Keep(tmp)}, log)
 	p.batches = batch.New(c.Batch, batch.Parts{
 		DB: p.db, Jobs: p.jobs, Files: batchFiles{p.ingest}, Calls: batchCalls{p.gateway, p.response}, Keys: p.keys, Audit: p.audit, Refusal: refusal, Log: log,
 	})
@@ -251,12 +252,22 @@ func openBodies(c *config.Config, log *slog.Logger, p *parts) (*body.Store, erro
 	return store, nil
 }
 
-// openSource is the list of where documents can come from.
-func openSource(ctx context.Context, c ingest.SourceConfig) (source.Backend, error) {
-	if c.Kind() == ingest.KindS3 {
-		return s3source.New(ctx, c)
+// openSource is the list of where documents can come from. close gives back what it holds.
+func openSource(ctx context.Context, s ingest.Source, tmp string) (b source.Backend, close func() error, err error) {
+	close = func() error { return nil }
+	switch s.Config.Kind() {
+	case ingest.KindS3:
+		b, err = s3source.New(ctx, s.Config)
+	case ingest.KindWeb:
+		site, opening := web.New(s.Config, s.MaxFileBytes, tmp)
+		if opening != nil {
+			return nil, nil, opening
+		}
+		b, close = site, site.Close
+	default:
+		b, err = folder.New(s.Config)
 	}
-	return folder.New(c)
+	return b, close, err
 }
 
 // openShared is where limits are counted and answers are kept: in a Redis that several processes share, or here.

@@ -21,6 +21,7 @@ import (
 	"airfield/internal/gateway/provider/bedrock"
 	"airfield/internal/ingest"
 	s3source "airfield/internal/ingest/source/s3"
+	"airfield/internal/ingest/source/web"
 	"airfield/internal/redis"
 	"airfield/internal/secret"
 )
@@ -97,12 +98,7 @@ func Reach(ctx context.Context, c *config.Config) []Reached {
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Collections)) {
 		for sourceName, source := range c.Collections[name].Sources {
-			if source.Kind() == ingest.KindS3 {
-				note("source "+name+"/"+sourceName, source.S3, waitAtMost(ctx, reachTime, func(ctx context.Context) error { return s3source.Reach(ctx, source) }))
-				continue
-			}
-			_, err := os.ReadDir(source.Folder)
-			note("source "+name+"/"+sourceName, source.Folder, err)
+			note("source "+name+"/"+sourceName, source.Place(), waitAtMost(ctx, reachTime, func(ctx context.Context) error { return reachSource(ctx, source) }))
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Gateway.Providers)) {
@@ -112,6 +108,18 @@ func Reach(ctx context.Context, c *config.Config) []Reached {
 		}
 	}
 	return all
+}
+
+// reachSource asks a place for something small.
+func reachSource(ctx context.Context, c ingest.SourceConfig) error {
+	switch c.Kind() {
+	case ingest.KindS3:
+		return s3source.Reach(ctx, c)
+	case ingest.KindWeb:
+		return web.Reach(ctx, c)
+	}
+	_, err := os.ReadDir(c.Folder)
+	return err
 }
 
 // reachRedis does in a Redis what limits and the cache do there.

@@ -30,6 +30,7 @@ import (
 	"airfield/internal/redis"
 	"airfield/internal/response"
 	"airfield/internal/retrieve"
+	"airfield/internal/secret"
 	"airfield/internal/telemetry"
 )
 
@@ -158,9 +159,26 @@ func (c *Config) resolvePaths(dir string) {
 	for name, collection := range c.Collections {
 		for sourceName, source := range collection.Sources {
 			resolve(&source.Folder)
+			if source.Web != nil {
+				resolveFiles(source.Web.Headers, dir)
+			}
 			collection.Sources[sourceName] = source
 		}
 		c.Collections[name] = collection
+	}
+}
+
+// resolveFiles makes references to files independent of where airfield.yaml is: the database keeps them without it.
+func resolveFiles(headers map[string]secret.Value, dir string) {
+	for name, value := range headers {
+		path, ok := strings.CutPrefix(value.Ref(), "file:")
+		if !ok || filepath.IsAbs(path) {
+			continue
+		}
+		var absolute secret.Value
+		if absolute.UnmarshalText([]byte("file:"+filepath.Join(dir, path))) == nil {
+			headers[name] = absolute
+		}
 	}
 }
 

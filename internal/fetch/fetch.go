@@ -54,7 +54,9 @@ func New(c Config) *Client {
 		}
 		d := net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}
 		if !c.Allow.host(host) {
-			d.ControlContext = func(_ context.Context, _, resolved string, _ syscall.RawConn) error { return c.Allow.check(host, resolved) }
+			d.ControlContext = func(_ context.Context, _, resolved string, _ syscall.RawConn) error {
+				return c.Allow.check(host, resolved)
+			}
 		}
 		return d.DialContext(ctx, network, address)
 	}

@@ -45,9 +45,10 @@ type Defaults struct {
 type SourceConfig struct {
 	Folder         string        `yaml:"folder" json:"folder" doc:"A folder; relative ones are relative to airfield.yaml."`
 	S3             string        `yaml:"s3" json:"s3,omitempty" doc:"Instead of a folder, a bucket or a part of one: s3://NAME/PREFIX?region=REGION, as in bucket.url. It is read with what AWS's own tools find."`
+	Web            *WebConfig    `yaml:"web" json:"web,omitempty" doc:"Instead of a folder, a web site or a part of one."`
 	Include        []string      `yaml:"include" json:"include,omitempty" doc:"Globs of paths to take, ** for any depth; all where empty."`
 	Exclude        []string      `yaml:"exclude" json:"exclude,omitempty" doc:"Globs of paths to leave out."`
-	Interval       time.Duration `yaml:"interval" json:"interval,omitempty" doc:"How often the whole source is compared, besides being watched or told of events; 5m where empty."`
+	Interval       time.Duration `yaml:"interval" json:"interval,omitempty" doc:"How often the whole source is compared, besides being watched or told of events; where empty 5m, 24h for web sites."`
 	FollowSymlinks bool          `yaml:"follow_symlinks" json:"follow_symlinks,omitempty" doc:"Whether links that stay inside the folder are followed."`
 	Defaults       Defaults      `yaml:"defaults" json:"defaults" doc:"Metadata of its documents, before the collection's defaults."`
 }
@@ -56,6 +57,7 @@ type SourceConfig struct {
 const (
 	KindFolder = "folder"
 	KindS3     = "s3"
+	KindWeb    = "web"
 )
 
 // Kind is where the source reads; "" where it is not configured.
@@ -65,17 +67,40 @@ func (s SourceConfig) Kind() string {
 		return KindS3
 	case s.Folder != "":
 		return KindFolder
+	case s.Web != nil:
+		return KindWeb
 	}
 	return ""
 }
 
+// Place is where the source reads, in a word for messages.
+func (s SourceConfig) Place() string {
+	switch s.Kind() {
+	case KindS3:
+		return s.S3
+	case KindWeb:
+		return s.Web.URL
+	}
+	return s.Folder
+}
+
 // checkPlace refuses what names no place, or two.
 func (s SourceConfig) checkPlace() error {
+	places := 0
+	for _, named := range []bool{s.Folder != "", s.S3 != "", s.Web != nil} {
+		if named {
+			places++
+		}
+	}
 	switch {
-	case s.Folder == "" && s.S3 == "":
-		return fmt.Errorf("folder or s3 is missing")
-	case s.Folder != "" && s.S3 != "":
-		return fmt.Errorf("folder and s3: a source is one of them")
+	case places == 0:
+		return fmt.Errorf("folder, s3 or web is missing")
+	case places > 1:
+		return fmt.Errorf("folder, s3 and web: a source is one of them")
+	case s.Web != nil:
+		if err := s.Web.check(); err != nil {
+			return fmt.Errorf("web: %w", err)
+		}
 	case s.S3 != "":
 		if _, err := aws.Parse(s.S3); err != nil {
 			return fmt.Errorf("s3: %w", err)
@@ -120,7 +145,7 @@ func (c CollectionConfig) Check() (warnings []string, err error) {
 	if err := c.Defaults.check(); err != nil {
 		return nil, fmt.Errorf("defaults: %w", err)
 	}
-	folders := map[string]string{}
+	places := map[string]string{}
 	for name, s := range c.Sources {
 		if !nameShape.MatchString(name) || slices.Contains(reservedSources, name) {
 			return nil, fmt.Errorf("sources.%s: use lower case letters, digits, dots and dashes, and none of %s", name, strings.Join(reservedSources, ", "))
@@ -139,14 +164,14 @@ func (c CollectionConfig) Check() (warnings []string, err error) {
 				return nil, fmt.Errorf("sources.%s: %w", name, err)
 			}
 		}
-		folder := s.S3
-		if folder == "" {
-			folder = filepath.Clean(s.Folder)
+		place := s.Place()
+		if s.Kind() == KindFolder {
+			place = filepath.Clean(place)
 		}
-		if other, taken := folders[folder]; taken {
+		if other, taken := places[place]; taken {
 			warnings = append(warnings, fmt.Sprintf("sources %s and %s watch the same place: every file becomes two documents", min(name, other), max(name, other)))
 		}
-		folders[folder] = name
+		places[place] = name
 	}
 	return warnings, nil
 }

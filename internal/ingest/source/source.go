@@ -1,4 +1,4 @@
-// Package source keeps collections in line with the places their documents come from. A backend (folder, s3) lists what is
+// Package source keeps collections in line with the places their documents come from. A backend (folder, s3, web) lists what is
 // there now; Scan compares that with what was seen last, and tells the pipeline what is new, changed, renamed or gone.
 package source
 
@@ -16,7 +16,9 @@ type Entry struct {
 	Identity    string // survives a rename; "" where the source knows none
 	Sidecar     string // the fingerprint of its metadata file, "" where it has none
 	Size        int64
-	Unsettled   bool // still being written: it is there, and is read later
+	Unsettled   bool   // still being written: it is there, and is read later
+	MediaType   string // as the source declares it, or ""
+	From        string // the key it had before, where the source knows for certain that it moved
 }
 
 // Listing is what a source holds now.
@@ -24,6 +26,9 @@ type Listing struct {
 	Entries map[string]Entry
 	Root    string   // identity of the place itself, so that another one in its stead is noticed
 	Missed  []string // what could not be listed or read, in words: then nothing is taken for gone
+	More    bool     // a part of a long listing, with what is new in it: the next call goes on, and the last tells all
+	Owes    bool     // among what was missed are items that were never seen: the place was not read whole
+	Note    string   // what else is to be known, in words
 }
 
 // Backend reads one kind of source.
@@ -36,12 +41,19 @@ type Backend interface {
 	Sidecar(ctx context.Context, e Entry) ([]byte, error)
 }
 
+// Recaller is a backend that asks its source for what is newer than what was seen last.
+type Recaller interface {
+	// Recall is called before List, with the items of the last scan by key, and the Root of the last listing that was whole.
+	Recall(items map[string]ingest.Item, root string)
+}
+
 // Report counts what a scan found.
 type Report struct {
 	Added, Changed, Renamed, Removed int
 	Touched                          int // seen as changed, with the same bytes
 	Unsettled                        int // left for the next scan
 	Failed                           int
+	Missed                           bool   // something could not be read: it is worth another look soon
 	State                            string // of the source after it
 	Message                          string
 }
