@@ -25,6 +25,7 @@ import (
 	"airfield/internal/ingest"
 	"airfield/internal/ingest/extract"
 	"airfield/internal/ingest/source"
+	apisource "airfield/internal/ingest/source/api"
 	"airfield/internal/ingest/source/folder"
 	s3source "airfield/internal/ingest/source/s3"
 	"airfield/internal/ingest/source/web"
@@ -199,7 +200,7 @@ func build(ctx context.Context, c *config.Config, log *slog.Logger) (p *parts, e
 		DB: p.db, Bucket: p.bucket, Queue: ingest.Jobs(p.jobs), Extractor: p.extract, Embedder: embedder{p.gateway, c.Environment, "ingest"}, Index: p.feed,
 		Audit: p.audit, Tracer: tracer, TempDir: tmp, Log: log,
 	})
-	p.sources = source.NewRunner(p.ingest, map[string]source.Keep{ingest.KindFolder: folder.Run, ingest.KindS3: s3source.Run, ingest.KindWeb: web.Keep(tmp)}, log)
+	p.sources = source.NewRunner(p.ingest, map[string]source.Keep{ingest.KindFolder: folder.Run, ingest.KindS3: s3source.Run, ingest.KindWeb: web.Keep(tmp), ingest.KindAPI: apisource.Keep(tmp)}, log)
 	p.batches = batch.New(c.Batch, batch.Parts{
 		DB: p.db, Jobs: p.jobs, Files: batchFiles{p.ingest}, Calls: batchCalls{p.gateway, p.response}, Keys: p.keys, Audit: p.audit, Refusal: refusal, Log: log,
 	})
@@ -264,6 +265,12 @@ func openSource(ctx context.Context, s ingest.Source, tmp string) (b source.Back
 			return nil, nil, opening
 		}
 		b, close = site, site.Close
+	case ingest.KindAPI:
+		records, opening := apisource.New(s.Config, s.MaxFileBytes, tmp)
+		if opening != nil {
+			return nil, nil, opening
+		}
+		b, close = records, records.Close
 	default:
 		b, err = folder.New(s.Config)
 	}

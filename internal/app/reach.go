@@ -20,6 +20,7 @@ import (
 	"airfield/internal/gateway"
 	"airfield/internal/gateway/provider/bedrock"
 	"airfield/internal/ingest"
+	apisource "airfield/internal/ingest/source/api"
 	s3source "airfield/internal/ingest/source/s3"
 	"airfield/internal/ingest/source/web"
 	"airfield/internal/redis"
@@ -117,6 +118,8 @@ func reachSource(ctx context.Context, c ingest.SourceConfig) error {
 		return s3source.Reach(ctx, c)
 	case ingest.KindWeb:
 		return web.Reach(ctx, c)
+	case ingest.KindAPI:
+		return apisource.Reach(ctx, c)
 	}
 	_, err := os.ReadDir(c.Folder)
 	return err

@@ -162,6 +162,9 @@ func (c *Config) resolvePaths(dir string) {
 			if source.Web != nil {
 				resolveFiles(source.Web.Headers, dir)
 			}
+			if source.API != nil {
+				resolveFiles(source.API.Headers, dir)
+			}
 			collection.Sources[sourceName] = source
 		}
 		c.Collections[name] = collection

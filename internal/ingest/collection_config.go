@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"net/url"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -14,6 +15,7 @@ import (
 
 	"airfield/internal/aws"
 	"airfield/internal/caller"
+	"airfield/internal/fetch"
 	"airfield/internal/ingest/chunk"
 )
 
@@ -46,9 +48,10 @@ type SourceConfig struct {
 	Folder         string        `yaml:"folder" json:"folder" doc:"A folder; relative ones are relative to airfield.yaml."`
 	S3             string        `yaml:"s3" json:"s3,omitempty" doc:"Instead of a folder, a bucket or a part of one: s3://NAME/PREFIX?region=REGION, as in bucket.url. It is read with what AWS's own tools find."`
 	Web            *WebConfig    `yaml:"web" json:"web,omitempty" doc:"Instead of a folder, a web site or a part of one."`
+	API            *APIConfig    `yaml:"api" json:"api,omitempty" doc:"Instead of a folder, a JSON API with a list of records."`
 	Include        []string      `yaml:"include" json:"include,omitempty" doc:"Globs of paths to take, ** for any depth; all where empty."`
 	Exclude        []string      `yaml:"exclude" json:"exclude,omitempty" doc:"Globs of paths to leave out."`
-	Interval       time.Duration `yaml:"interval" json:"interval,omitempty" doc:"How often the whole source is compared, besides being watched or told of events; where empty 5m, 24h for web sites."`
+	Interval       time.Duration `yaml:"interval" json:"interval,omitempty" doc:"How often the whole source is compared, besides being watched or told of events; where empty 5m, 1h for APIs, 24h for web sites."`
 	FollowSymlinks bool          `yaml:"follow_symlinks" json:"follow_symlinks,omitempty" doc:"Whether links that stay inside the folder are followed."`
 	Defaults       Defaults      `yaml:"defaults" json:"defaults" doc:"Metadata of its documents, before the collection's defaults."`
 }
@@ -58,6 +61,7 @@ const (
 	KindFolder = "folder"
 	KindS3     = "s3"
 	KindWeb    = "web"
+	KindAPI    = "api"
 )
 
 // Kind is where the source reads; "" where it is not configured.
@@ -69,6 +73,8 @@ func (s SourceConfig) Kind() string {
 		return KindFolder
 	case s.Web != nil:
 		return KindWeb
+	case s.API != nil:
+		return KindAPI
 	}
 	return ""
 }
@@ -80,6 +86,12 @@ func (s SourceConfig) Place() string {
 		return s.S3
 	case KindWeb:
 		return s.Web.URL
+	case KindAPI:
+		u, err := url.Parse(s.API.URL)
+		if err != nil {
+			return ""
+		}
+		return fetch.Shown(u)
 	}
 	return s.Folder
 }
@@ -87,19 +99,23 @@ func (s SourceConfig) Place() string {
 // checkPlace refuses what names no place, or two.
 func (s SourceConfig) checkPlace() error {
 	places := 0
-	for _, named := range []bool{s.Folder != "", s.S3 != "", s.Web != nil} {
+	for _, named := range []bool{s.Folder != "", s.S3 != "", s.Web != nil, s.API != nil} {
 		if named {
 			places++
 		}
 	}
 	switch {
 	case places == 0:
-		return fmt.Errorf("folder, s3 or web is missing")
+		return fmt.Errorf("folder, s3, web or api is missing")
 	case places > 1:
-		return fmt.Errorf("folder, s3 and web: a source is one of them")
+		return fmt.Errorf("folder, s3, web and api: a source is one of them")
 	case s.Web != nil:
 		if err := s.Web.check(); err != nil {
 			return fmt.Errorf("web: %w", err)
+		}
+	case s.API != nil:
+		if err := s.API.check(); err != nil {
+			return fmt.Errorf("api: %w", err)
 		}
 	case s.S3 != "":
 		if _, err := aws.Parse(s.S3); err != nil {
@@ -165,8 +181,11 @@ func (c CollectionConfig) Check() (warnings []string, err error) {
 			}
 		}
 		place := s.Place()
-		if s.Kind() == KindFolder {
+		switch s.Kind() {
+		case KindFolder:
 			place = filepath.Clean(place)
+		case KindAPI:
+			place = s.API.URL // its query chooses
 		}
 		if other, taken := places[place]; taken {
 			warnings = append(warnings, fmt.Sprintf("sources %s and %s watch the same place: every file becomes two documents", min(name, other), max(name, other)))

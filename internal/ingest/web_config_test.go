@@ -14,20 +14,20 @@ func TestWebSourcesAreChecked(t *testing.T) {
 		t.Fatal(err)
 	}
 	for want, change := range map[string]func(c *WebConfig){
-		"url":                  func(c *WebConfig) { c.URL = "" },
-		"only http and https":  func(c *WebConfig) { c.URL = "ftp://docs.example.org/" },
-		"names no host":        func(c *WebConfig) { c.URL = "https:///x" },
-		"use headers":          func(c *WebConfig) { c.URL = "https://me:hush@docs.example.org/" },
-		"sitemap":              func(c *WebConfig) { c.Sitemap = "map.xml" },
-		"depth":                func(c *WebConfig) { c.Depth = -2 },
-		"max_pages":            func(c *WebConfig) { c.MaxPages = -1 },
-		"rate":                 func(c *WebConfig) { c.Rate = -1 },
-		"timeout":              func(c *WebConfig) { c.Timeout = -1 },
-		"user_agent":           func(c *WebConfig) { c.UserAgent = "a\nb" },
-		"set by Airfield":      func(c *WebConfig) { c.Headers = map[string]secret.Value{"Host": secret.New("x")} },
-		"no name of a header":  func(c *WebConfig) { c.Headers = map[string]secret.Value{"A b": secret.New("x")} },
-		"neither a network":    func(c *WebConfig) { c.Allow = []string{"http://x"} },
-		"folder, s3 and web: ": func(c *WebConfig) {},
+		"url":                       func(c *WebConfig) { c.URL = "" },
+		"only http and https":       func(c *WebConfig) { c.URL = "ftp://docs.example.org/" },
+		"names no host":             func(c *WebConfig) { c.URL = "https:///x" },
+		"use headers":               func(c *WebConfig) { c.URL = "https://me:hush@docs.example.org/" },
+		"sitemap":                   func(c *WebConfig) { c.Sitemap = "map.xml" },
+		"depth":                     func(c *WebConfig) { c.Depth = -2 },
+		"max_pages":                 func(c *WebConfig) { c.MaxPages = -1 },
+		"rate":                      func(c *WebConfig) { c.Rate = -1 },
+		"timeout":                   func(c *WebConfig) { c.Timeout = -1 },
+		"user_agent":                func(c *WebConfig) { c.UserAgent = "a\nb" },
+		"set by Airfield":           func(c *WebConfig) { c.Headers = map[string]secret.Value{"Host": secret.New("x")} },
+		"no name of a header":       func(c *WebConfig) { c.Headers = map[string]secret.Value{"A b": secret.New("x")} },
+		"neither a network":         func(c *WebConfig) { c.Allow = []string{"http://x"} },
+		"folder, s3, web and api: ": func(c *WebConfig) {},
 	} {
 		c := good()
 		change(&c)
@@ -62,6 +62,36 @@ func TestHeadersAreKeptAsReferences(t *testing.T) {
 		t.Setenv("TEST_HEADER", text)
 		if _, err := Reveal(kept.Web.Headers); err == nil || !strings.Contains(err.Error(), name) || strings.Contains(err.Error(), "X-Other") {
 			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestAPISourcesAreChecked(t *testing.T) {
+	good := func() APIConfig {
+		return APIConfig{URL: "https://desk.example.org/tickets?a=b", Pages: APIPages{Next: "link"}, Since: APISince{Param: "since", Field: "/at"}}
+	}
+	if err := (SourceConfig{API: new(good())}).checkPlace(); err != nil {
+		t.Fatal(err)
+	}
+	for want, change := range map[string]func(c *APIConfig){
+		"url":                              func(c *APIConfig) { c.URL = "/tickets" },
+		"one of next":                      func(c *APIConfig) { c.Pages.PageParam = "page" },
+		"belong together":                  func(c *APIConfig) { c.Pages = APIPages{Cursor: "/x"} },
+		"param and field belong":           func(c *APIConfig) { c.Since.Field = "" },
+		"limit: at least 1":                func(c *APIConfig) { c.Pages.LimitParam = "n" },
+		"first":                            func(c *APIConfig) { c.Pages.First = -2 },
+		"full":                             func(c *APIConfig) { c.Since.Full = -1 },
+		"key: it names":                    func(c *APIConfig) { c.Key = []string{"/"} },
+		"max_pages":                        func(c *APIConfig) { c.MaxPages = -1 },
+		"no place in an answer":            func(c *APIConfig) { c.Items = "/a\n" },
+		"rate":                             func(c *APIConfig) { c.Rate = 1e9 },
+		"neither a network":                func(c *APIConfig) { c.Allow = []string{"*"} },
+		"headers: Host is set by Airfield": func(c *APIConfig) { c.Headers = map[string]secret.Value{"Host": secret.New("x")} },
+	} {
+		c := good()
+		change(&c)
+		if err := (SourceConfig{API: &c}).checkPlace(); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", want, err)
 		}
 	}
 }

@@ -1,3 +1,3 @@
 // Package cloud runs the real binary on what there is elsewhere in place of a folder: documents in an S3 bucket, whose server is
-// versitygw, and on a web site. All of it is on the loopback interface.
+// versitygw, on a web site, and behind an API. All of it is on the loopback interface.
 package cloud

@@ -1,4 +1,4 @@
-// Package source keeps collections in line with the places their documents come from. A backend (folder, s3, web) lists what is
+// Package source keeps collections in line with the places their documents come from. A backend (folder, s3, web, api) lists what is
 // there now; Scan compares that with what was seen last, and tells the pipeline what is new, changed, renamed or gone.
 package source
 
