@@ -24,7 +24,7 @@ type Loop struct {
 	Changed <-chan struct{} // nil: at the interval alone
 	Settle  time.Duration   // how long a change is left to settle
 	Default time.Duration   // the interval where none is configured; 5 minutes where 0
-	Retry   time.Duration   // when something that could not be read is tried again; at the interval where 0
+	Retry   time.Duration   // when something that could not be read is tried again at the earliest; at the interval where 0
 	Scanned func()          // called after each scan, where it is there
 	Log     *slog.Logger
 }
@@ -53,7 +53,7 @@ func (l Loop) Run(ctx context.Context) {
 		case report.Unsettled > 0:
 			wait = l.Settle + 50*time.Millisecond
 		case report.Missed && l.Retry > 0:
-			wait = min(wait, l.Retry)
+			wait = min(wait, max(l.Retry, share*took)) // a long reading is no work of every hour because of one page
 		}
 		if !l.pause(ctx, wait, max(l.Settle, share*took), report.State == ingest.SourceHeld) {
 			return

@@ -312,6 +312,21 @@ func TestWhatCannotBeReadIsNotGone(t *testing.T) {
 	s.put("/c", "c")
 	p.Expect(source.Report{Removed: 1})
 
+	// What is refused stays as it is, and says nothing about others. What moved to where nothing can be read stays, too.
+	s.put("/", "home", "/b", "/c", "/members")
+	s.put("/d", "d")
+	s.set("/members", answer{status: http.StatusUnauthorized})
+	s.set("/c", answer{status: http.StatusForbidden})
+	s.set("/b", answer{status: http.StatusMovedPermanently, location: "/walled"})
+	s.set("/walled", answer{status: http.StatusForbidden})
+	if message := p.Expect(source.Report{Changed: 1}); !strings.HasPrefix(message, "3 pages; left out: 3 that are refused") {
+		t.Error(message)
+	}
+	p.expectKeys("/ /b /c")
+	s.put("/b", "b")
+	s.put("/c", "c")
+	p.Expect(source.Report{})
+
 	// A page that could not be read when it was found is asked for again, though what leads to it stays the same; by a new
 	// process, too.
 	for i, restart := range []func(){func() {}, p.restart} {
