@@ -17,7 +17,7 @@ var floors = [][]string{
 	{"llm", "caller"},
 	{"secret", "telemetry", "redact"},
 	{"redis", "aws", "gcs"},
-	{"db", "bucket", "cache", "journal", "limit", "notify"},
+	{"db", "bucket", "cache", "journal", "limit", "notify", "fetch"},
 	{"jobs", "index"},
 	{"access"},
 	{"environment", "prompt", "cost", "observe", "gateway", "ingest", "retrieve", "response", "batch"},

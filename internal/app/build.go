@@ -28,10 +28,12 @@ import (
 	"airfield/internal/ingest"
 	"airfield/internal/ingest/extract"
 	"airfield/internal/ingest/source"
+	apisource "airfield/internal/ingest/source/api"
 	"airfield/internal/ingest/source/folder"
 	gcssource "airfield/internal/ingest/source/gcs"
 	"airfield/internal/ingest/source/postgres"
 	s3source "airfield/internal/ingest/source/s3"
+	"airfield/internal/ingest/source/web"
 	"airfield/internal/jobs"
 	"airfield/internal/journal"
 	"airfield/internal/limit"
@@ -208,7 +210,9 @@ func build(ctx context.Context, c *config.Config, log *slog.Logger) (p *parts, e
 		Searcher: generations{p.retrieve}, Prices: embeddingPrices{p.gateway},
 		Audit: p.audit, Tracer: tracer, TempDir: tmp, Log: log,
 	})
-	p.sources = source.NewRunner(p.ingest, map[string]source.Keep{ingest.KindFolder: folder.Run, ingest.KindS3: s3source.Run, ingest.KindGCS: gcssource.Run, ingest.KindSQL: postgres.Run}, log)
+	p.sources = source.NewRunner(p.ingest, map[string]source.Keep{
+		ingest.KindFolder: folder.Run, ingest.KindS3: s3source.Run, ingest.KindGCS: gcssource.Run, ingest.KindSQL: postgres.Run, ingest.KindWeb: web.Keep(tmp), ingest.KindAPI: apisource.Keep(tmp),
+	}, log)
 	p.batches = batch.New(c.Batch, batch.Parts{
 		DB: p.db, Jobs: p.jobs, Files: batchFiles{p.ingest}, Calls: batchCalls{p.gateway, p.response}, Keys: p.keys, Audit: p.audit, Refusal: refusal, Log: log,
 	})
@@ -289,17 +293,33 @@ func openBodies(c *config.Config, log *slog.Logger, p *parts) (*body.Store, erro
 	return store, nil
 }
 
-// openSource is the list of where documents can come from.
-func openSource(ctx context.Context, c ingest.SourceConfig) (source.Backend, error) {
-	switch c.Kind() {
-	case ingest.KindSQL:
-		return postgres.New(c), nil
+// openSource is the list of where documents can come from. close gives back what it holds.
+func openSource(ctx context.Context, s ingest.Source, tmp string) (b source.Backend, close func() error, err error) {
+	close = func() error { return nil }
+	switch s.Config.Kind() {
 	case ingest.KindS3:
-		return s3source.New(ctx, c)
+		b, err = s3source.New(ctx, s.Config)
 	case ingest.KindGCS:
-		return gcssource.New(c)
+		b, err = gcssource.New(s.Config)
+	case ingest.KindSQL:
+		table := postgres.New(s.Config)
+		b, close = table, func() error { table.Close(); return nil }
+	case ingest.KindWeb:
+		site, opening := web.New(s.Config, s.MaxFileBytes, tmp)
+		if opening != nil {
+			return nil, nil, opening
+		}
+		b, close = site, site.Close
+	case ingest.KindAPI:
+		records, opening := apisource.New(s.Config, s.MaxFileBytes, tmp)
+		if opening != nil {
+			return nil, nil, opening
+		}
+		b, close = records, records.Close
+	default:
+		b, err = folder.New(s.Config)
 	}
-	return folder.New(c)
+	return b, close, err
 }
 
 // openShared is where limits are counted and answers are kept: in a Redis that several processes share, or here.

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"fmt"
@@ -21,9 +22,11 @@ import (
 	"airfield/internal/gateway/provider/bedrock"
 	"airfield/internal/index/pgvector"
 	"airfield/internal/ingest"
+	apisource "airfield/internal/ingest/source/api"
 	gcssource "airfield/internal/ingest/source/gcs"
 	"airfield/internal/ingest/source/postgres"
 	s3source "airfield/internal/ingest/source/s3"
+	"airfield/internal/ingest/source/web"
 	"airfield/internal/redis"
 	"airfield/internal/secret"
 )
@@ -110,20 +113,12 @@ func Reach(ctx context.Context, c *config.Config) []Reached {
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Collections)) {
 		for sourceName, source := range c.Collections[name].Sources {
-			where, err := source.Folder, error(nil)
-			switch source.Kind() {
-			case ingest.KindS3:
-				where, err = source.S3, waitAtMost(ctx, reachTime, func(ctx context.Context) error { return s3source.Reach(ctx, source) })
-			case ingest.KindGCS:
-				where, err = source.GCS, waitAtMost(ctx, reachTime, func(ctx context.Context) error { return gcssource.Reach(ctx, source) })
-			case ingest.KindSQL:
-				err = waitAtMost(ctx, reachTime, func(ctx context.Context) (err error) {
-					where, err = postgres.Reach(ctx, source)
-					return err
-				})
-			default:
-				_, err = os.ReadDir(source.Folder)
-			}
+			where := source.Place()
+			err := waitAtMost(ctx, reachTime, func(ctx context.Context) error {
+				found, err := reachSource(ctx, source)
+				where = cmp.Or(found, where)
+				return err
+			})
 			note("source "+name+"/"+sourceName, where, err)
 		}
 	}
@@ -134,6 +129,24 @@ func Reach(ctx context.Context, c *config.Config) []Reached {
 		}
 	}
 	return all
+}
+
+// reachSource asks a place for something small. found says what is there, where there is more to say than the place.
+func reachSource(ctx context.Context, c ingest.SourceConfig) (found string, err error) {
+	switch c.Kind() {
+	case ingest.KindS3:
+		return "", s3source.Reach(ctx, c)
+	case ingest.KindGCS:
+		return "", gcssource.Reach(ctx, c)
+	case ingest.KindSQL:
+		return postgres.Reach(ctx, c)
+	case ingest.KindWeb:
+		return "", web.Reach(ctx, c)
+	case ingest.KindAPI:
+		return "", apisource.Reach(ctx, c)
+	}
+	_, err = os.ReadDir(c.Folder)
+	return "", err
 }
 
 // reachRedis does in a Redis what limits and the cache do there.

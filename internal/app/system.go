@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"path/filepath"
 	"time"
 
 	"airfield/internal/api/admin"
@@ -82,13 +83,11 @@ func (s *server) Scan(ctx context.Context, collection, name string) error {
 	if err != nil {
 		return err
 	}
-	f, err := openSource(ctx, known.Config)
+	f, done, err := openSource(ctx, known, filepath.Join(s.config.Load().Data, "tmp"))
 	if err != nil {
 		return err
 	}
-	if c, ok := f.(interface{ Close() }); ok {
-		defer c.Close()
-	}
+	defer done()
 	report, err := source.Scan(ctx, s.parts.ingest, f, known.CollectionID, known.Name)
 	s.log.Info("a source was scanned on demand", "collection", collection, "source", name, "report", report)
 	return err

@@ -31,6 +31,7 @@ import (
 	"airfield/internal/redis"
 	"airfield/internal/response"
 	"airfield/internal/retrieve"
+	"airfield/internal/secret"
 	"airfield/internal/telemetry"
 )
 
@@ -164,10 +165,30 @@ func (c *Config) resolvePaths(dir string) {
 			if source.SQL != nil {
 				source.SQL.URL = source.SQL.URL.Within(dir)
 			}
+			if source.Web != nil {
+				resolveFiles(source.Web.Headers, dir)
+			}
+			if source.API != nil {
+				resolveFiles(source.API.Headers, dir)
+			}
 			collection.Sources[sourceName] = source
 		}
 		resolve(&collection.Refresh.GoldenFile)
 		c.Collections[name] = collection
+	}
+}
+
+// resolveFiles makes references to files independent of where airfield.yaml is: the database keeps them without it.
+func resolveFiles(headers map[string]secret.Value, dir string) {
+	for name, value := range headers {
+		path, ok := strings.CutPrefix(value.Ref(), "file:")
+		if !ok || filepath.IsAbs(path) {
+			continue
+		}
+		var absolute secret.Value
+		if absolute.UnmarshalText([]byte("file:"+filepath.Join(dir, path))) == nil {
+			headers[name] = absolute
+		}
 	}
 }
 

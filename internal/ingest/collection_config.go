@@ -2,8 +2,10 @@ package ingest
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
+	"net/url"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -14,6 +16,7 @@ import (
 
 	"airfield/internal/aws"
 	"airfield/internal/caller"
+	"airfield/internal/fetch"
 	"airfield/internal/gcs"
 	"airfield/internal/ingest/chunk"
 )
@@ -49,9 +52,11 @@ type SourceConfig struct {
 	S3             string        `yaml:"s3" json:"s3,omitempty" doc:"Instead of a folder, a bucket or a part of one: s3://NAME/PREFIX?region=REGION, as in bucket.url. It is read with what AWS's own tools find."`
 	GCS            string        `yaml:"gcs" json:"gcs,omitempty" doc:"Instead of a folder, a bucket of Google Cloud Storage or a part of one: gs://NAME/PREFIX. It is read with what Google's own tools find; for a public one with ?anonymous=true."`
 	SQL            *SQLConfig    `yaml:"sql" json:"sql,omitempty" doc:"Instead of a folder, a table or a query of a PostgreSQL database."`
+	Web            *WebConfig    `yaml:"web" json:"web,omitempty" doc:"Instead of a folder, a web site or a part of one."`
+	API            *APIConfig    `yaml:"api" json:"api,omitempty" doc:"Instead of a folder, a JSON API with a list of records."`
 	Include        []string      `yaml:"include" json:"include,omitempty" doc:"Globs of paths to take, ** for any depth; all where empty."`
 	Exclude        []string      `yaml:"exclude" json:"exclude,omitempty" doc:"Globs of paths to leave out."`
-	Interval       time.Duration `yaml:"interval" json:"interval,omitempty" doc:"How often the whole source is compared, besides being watched or told of events; 5m where empty, 1h where it is sql with a cursor or replication."`
+	Interval       time.Duration `yaml:"interval" json:"interval,omitempty" doc:"How often the whole source is compared, besides being watched or told of events; where empty 5m, 1h for APIs and for sql with a cursor or replication, 24h for web sites."`
 	FollowSymlinks bool          `yaml:"follow_symlinks" json:"follow_symlinks,omitempty" doc:"Whether links that stay inside the folder are followed."`
 	Defaults       Defaults      `yaml:"defaults" json:"defaults" doc:"Metadata of its documents, before the collection's defaults."`
 }
@@ -62,6 +67,8 @@ const (
 	KindS3     = "s3"
 	KindGCS    = "gcs"
 	KindSQL    = "sql"
+	KindWeb    = "web"
+	KindAPI    = "api"
 )
 
 // Kind is where the source reads; "" where it is not configured.
@@ -75,28 +82,61 @@ func (s SourceConfig) Kind() string {
 		return KindGCS
 	case s.Folder != "":
 		return KindFolder
+	case s.Web != nil:
+		return KindWeb
+	case s.API != nil:
+		return KindAPI
 	}
 	return ""
 }
 
+// Place is where the source reads, in a word for messages.
+func (s SourceConfig) Place() string {
+	switch s.Kind() {
+	case KindS3:
+		return s.S3
+	case KindGCS:
+		return s.GCS
+	case KindSQL:
+		return cmp.Or(s.SQL.Table, "a query")
+	case KindWeb:
+		return s.Web.URL
+	case KindAPI:
+		u, err := url.Parse(s.API.URL)
+		if err != nil {
+			return ""
+		}
+		return fetch.Shown(u)
+	}
+	return s.Folder
+}
+
 // checkPlace refuses what names no place, or two.
 func (s SourceConfig) checkPlace() error {
-	named := 0
-	for _, given := range []bool{s.Folder != "", s.S3 != "", s.GCS != "", s.SQL != nil} {
-		if given {
-			named++
+	places := 0
+	for _, named := range []bool{s.Folder != "", s.S3 != "", s.GCS != "", s.SQL != nil, s.Web != nil, s.API != nil} {
+		if named {
+			places++
 		}
 	}
 	switch {
-	case named == 0:
-		return fmt.Errorf("folder, s3, gcs or sql is missing")
-	case named > 1:
-		return fmt.Errorf("folder, s3, gcs, sql: a source is one of them")
+	case places == 0:
+		return fmt.Errorf("folder, s3, gcs, sql, web or api is missing")
+	case places > 1:
+		return fmt.Errorf("folder, s3, gcs, sql, web and api: a source is one of them")
 	case s.SQL != nil && len(s.Include)+len(s.Exclude) > 0:
 		return fmt.Errorf("include and exclude are for files: give a query with a WHERE")
 	case s.SQL != nil:
 		if err := s.SQL.check(); err != nil {
 			return fmt.Errorf("sql: %w", err)
+		}
+	case s.Web != nil:
+		if err := s.Web.check(); err != nil {
+			return fmt.Errorf("web: %w", err)
+		}
+	case s.API != nil:
+		if err := s.API.check(); err != nil {
+			return fmt.Errorf("api: %w", err)
 		}
 	case s.S3 != "":
 		if _, err := aws.Parse(s.S3); err != nil {
@@ -108,19 +148,6 @@ func (s SourceConfig) checkPlace() error {
 		}
 	}
 	return nil
-}
-
-// place is equal for two sources that read the same.
-func (s SourceConfig) place() string {
-	switch s.Kind() {
-	case KindSQL:
-		return s.SQL.URL.Ref() + "\n" + s.SQL.Table + "\n" + s.SQL.Query
-	case KindS3:
-		return s.S3
-	case KindGCS:
-		return s.GCS
-	}
-	return filepath.Clean(s.Folder)
 }
 
 // DefaultCollection is a collection with the builtin models.
@@ -162,7 +189,7 @@ func (c CollectionConfig) Check() (warnings []string, err error) {
 	if err := c.Defaults.check(); err != nil {
 		return nil, fmt.Errorf("defaults: %w", err)
 	}
-	folders := map[string]string{}
+	places := map[string]string{}
 	for name, s := range c.Sources {
 		if !nameShape.MatchString(name) || slices.Contains(reservedSources, name) {
 			return nil, fmt.Errorf("sources.%s: use lower case letters, digits, dots and dashes, and none of %s", name, strings.Join(reservedSources, ", "))
@@ -181,11 +208,19 @@ func (c CollectionConfig) Check() (warnings []string, err error) {
 				return nil, fmt.Errorf("sources.%s: %w", name, err)
 			}
 		}
-		folder := s.place()
-		if other, taken := folders[folder]; taken {
+		place := s.Place()
+		switch s.Kind() {
+		case KindFolder:
+			place = filepath.Clean(place)
+		case KindSQL:
+			place += "\n" + s.SQL.URL.Ref() + "\n" + s.SQL.Query
+		case KindAPI:
+			place = s.API.URL // its query chooses
+		}
+		if other, taken := places[place]; taken {
 			warnings = append(warnings, fmt.Sprintf("sources %s and %s watch the same place: every file becomes two documents", min(name, other), max(name, other)))
 		}
-		folders[folder] = name
+		places[place] = name
 	}
 	return warnings, nil
 }

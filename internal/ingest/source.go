@@ -34,6 +34,7 @@ type Source struct {
 	Cursor       string       `json:"-"` // what the source itself remembers
 	ScannedAt    time.Time    `json:"scanned_at,omitzero"`
 	Config       SourceConfig `json:"config"`
+	MaxFileBytes int64        `json:"-"` // the largest item that the collection takes
 }
 
 // Held is what a source does not remove before somebody confirms it.
@@ -63,7 +64,7 @@ func (c Collection) scanSource(row scanner) (s Source, err error) {
 	if err := row.Scan(&s.ID, &s.CollectionID, &s.Name, &s.Kind, &s.State, &s.Message, &held, &s.Cursor, &scanned); err != nil {
 		return s, err
 	}
-	s.Collection, s.ScannedAt, s.Config = c.Name, db.Time(scanned), c.Config.Sources[s.Name]
+	s.Collection, s.ScannedAt, s.Config, s.MaxFileBytes = c.Name, db.Time(scanned), c.Config.Sources[s.Name], c.Config.MaxFileBytes
 	if held != "" {
 		err = json.Unmarshal([]byte(held), &s.Held)
 	}

@@ -1,4 +1,4 @@
-// Package source keeps collections in line with the places their documents come from. A backend (folder, s3, postgres) lists what is
+// Package source keeps collections in line with the places their documents come from. A backend (folder, s3, postgres, web, api) lists what is
 // there now; Scan compares that with what was seen last, and tells the pipeline what is new, changed, renamed or gone.
 package source
 
@@ -17,7 +17,9 @@ type Entry struct {
 	Identity    string // survives a rename; "" where the source knows none
 	Sidecar     string // the fingerprint of its metadata file, "" where it has none
 	Size        int64
-	Unsettled   bool // still being written: it is there, and is read later
+	Unsettled   bool   // still being written: it is there, and is read later
+	MediaType   string // as the source declares it, or ""
+	From        string // the key it had before, where the source knows for certain that it moved
 }
 
 // Listing is what a source holds now.
@@ -26,6 +28,9 @@ type Listing struct {
 	Root    string   // identity of the place itself, so that another one in its stead is noticed
 	Mark    string   // how far the place had come before it was listed, for backends that also read what is new alone
 	Missed  []string // what could not be listed or read, in words: then nothing is taken for gone
+	More    bool     // a part of a long listing, with what is new in it: the next call goes on, and the last tells all
+	Owes    bool     // among what was missed are items that were never seen: the place was not read whole
+	Note    string   // what else is to be known, in words
 }
 
 // Backend reads one kind of source.
@@ -62,6 +67,12 @@ func Remember(root, mark string) string {
 	return root + "\n" + mark
 }
 
+// Recaller is a backend that asks its source for what is newer than what was seen last.
+type Recaller interface {
+	// Recall is called before List, with the items of the last scan by key, and the Root of the last listing that was whole.
+	Recall(items map[string]ingest.Item, root string)
+}
+
 // Report counts what a scan found.
 type Report struct {
 	Added, Changed, Renamed, Removed int
@@ -69,6 +80,7 @@ type Report struct {
 	Unsettled                        int // left for the next scan
 	Failed                           int
 	Away                             bool   // the source could not be read, or not to its end
+	Missed                           bool   // something could not be read: it is worth another look soon
 	State                            string // of the source after it
 	Message                          string
 }

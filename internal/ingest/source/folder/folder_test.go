@@ -262,7 +262,7 @@ func TestWhatCannotBeReadRemovesNothing(t *testing.T) {
 
 	away := p.dir + "-away"
 	must(t, os.Rename(p.dir, away))
-	p.expect(source.Report{Away: true, State: ingest.SourceWarning})
+	p.expect(source.Report{Away: true, Missed: true, State: ingest.SourceWarning})
 	if len(p.documents()) != 2 {
 		t.Fatal("a folder that vanished took its documents along")
 	}
@@ -284,7 +284,7 @@ func TestWhatCannotBeReadRemovesNothing(t *testing.T) {
 		defer os.Chmod(filepath.Join(p.dir, "sub"), 0o700)
 	}
 	p.remove("a.txt")
-	p.expect(source.Report{State: ingest.SourceWarning})
+	p.expect(source.Report{State: ingest.SourceWarning, Missed: true})
 	if len(p.documents()) != 2 {
 		t.Fatal("an incomplete listing removed documents")
 	}
