@@ -15,7 +15,7 @@ import (
 var floors = [][]string{
 	{"id", "fault", "money"},
 	{"llm", "caller"},
-	{"secret", "telemetry", "redact"},
+	{"secret", "telemetry", "redact", "template"},
 	{"redis", "aws"},
 	{"db", "bucket", "cache", "journal", "limit", "notify"},
 	{"jobs", "index"},

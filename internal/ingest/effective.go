@@ -12,6 +12,7 @@ import (
 	"airfield/internal/caller"
 	"airfield/internal/db"
 	"airfield/internal/fault"
+	"airfield/internal/ingest/schema"
 )
 
 // given is what came with a version, as its row keeps it.
@@ -32,7 +33,7 @@ func (c Collection) resolve(source string, g given, found Metadata) (Metadata, e
 	if g.Problem != "" {
 		return Metadata{}, fault.New(fault.Invalid, CodeMetadata, "%s", g.Problem).Hinted("correct the sidecar; until then the document is restricted")
 	}
-	schema, err := compileSchema(c.Config.MetadataSchema)
+	rules, err := schema.Compile(c.Config.MetadataSchema)
 	if err != nil {
 		return Metadata{}, fault.New(fault.Invalid, "schema_invalid", "the metadata_schema of collection %s cannot be used: %w", c.Name, err)
 	}
@@ -41,7 +42,7 @@ func (c Collection) resolve(source string, g given, found Metadata) (Metadata, e
 	if m.Tier == caller.None {
 		m.Tier = caller.Restricted
 	}
-	return m, m.validate(schema)
+	return m, m.validate(rules)
 }
 
 // wanted leaves out found fields that a closed schema does not name: nobody chose that a PDF tells its author.
