@@ -95,6 +95,9 @@ func (p *Pipeline) writeConfig(ctx context.Context, tx *db.Tx, before, c Collect
 	if before.Config.Chunking != c.Config.Chunking {
 		warnings = append(warnings, fmt.Sprintf("the chunking of collection %s changed: it applies to versions from now on", c.Name))
 	}
+	if !same(before.Config.Records, c.Config.Records) {
+		warnings = append(warnings, fmt.Sprintf("the records of collection %s changed: what is said of them applies to versions from now on", c.Name))
+	}
 	config, metadata, err := c.encode()
 	if err != nil {
 		return nil, err

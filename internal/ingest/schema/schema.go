@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -80,6 +81,7 @@ func Check(s *jsonschema.Schema, value any, most int) (failures []Failure, more 
 	case err == nil:
 	case errors.As(err, &v):
 		c.walk(v)
+		slices.SortStableFunc(c.failures, func(a, b Failure) int { return strings.Compare(a.Pointer, b.Pointer) })
 	default:
 		c.add(nil, err.Error())
 	}

@@ -45,7 +45,7 @@ func (q queue) Wake(_ context.Context, _ *db.Tx, w ingest.Wake) error {
 // plainText stands for the extractor, whose formats are tested where it is: every file is one block.
 type plainText struct{}
 
-func (plainText) Extract(_ context.Context, path, _, _ string, each func(extract.Page) error) (extract.Result, error) {
+func (plainText) ExtractRecords(_ context.Context, path, _, _ string, _ *extract.Records, each func(extract.Page) error) (extract.Result, error) {
 	b, err := os.ReadFile(path)
 	if err != nil {
 		return extract.Result{}, err
