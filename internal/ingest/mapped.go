@@ -58,6 +58,7 @@ func (c CollectionConfig) Foresee(result extract.Result) (Metadata, []string, er
 	if err != nil {
 		return Metadata{}, warnings, err
 	}
+	found.likely = likelyType(result.MediaType)
 	m, err := Collection{Config: c}.resolve("", given{}, found)
 	return m, warnings, err
 }

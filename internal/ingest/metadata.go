@@ -27,6 +27,8 @@ type Metadata struct {
 	Date         string // YYYY-MM-DD
 	Tags         []string
 	Fields       map[string]any // free: strings, numbers, booleans, lists of strings
+
+	likely string // of what was found in bytes: the type where nobody says one, by the format; kept nowhere
 }
 
 var standardFields = []string{"title", "tier", "business_unit", "type", "date", "tags"}

@@ -139,3 +139,29 @@ func TestMetadataThatIsWrongIsToldWithEveryPointer(t *testing.T) {
 		}
 	})
 }
+
+func TestTheFormatIsTheTypeWhereNobodySaysOne(t *testing.T) {
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		h := open(t, d, t.TempDir(), quick())
+		h.collection("docs")
+		h.start()
+		const mail = "From: a@example.org\r\nTo: b@example.org\r\nSubject: The quay\r\nDate: Mon, 02 Mar 2026 10:00:00 +0000\r\n\r\nThe quay is closed on Monday.\r\n"
+		for name, c := range map[string]struct {
+			text, said, want string
+		}{"a.eml": {mail, "", "email"}, "b.eml": {mail + "So is the gate.", "letter", "letter"}, "c.md": {"# Text", "", ""}} {
+			r := h.upload("docs", name, c.text, ingest.Metadata{Type: c.said})
+			h.settled(r.VersionID, ingest.Live)
+			if doc, err := h.GetDocument(system(), r.DocumentID); err != nil || doc.Type != c.want {
+				t.Errorf("%s is %q, not %q: %v", name, doc.Type, c.want, err)
+			}
+		}
+		h.collection("docs", func(c *ingest.CollectionConfig) {
+			c.MetadataSchema = map[string]any{"properties": map[string]any{"type": map[string]any{"enum": []any{"letter"}}}}
+		})
+		r := h.upload("docs", "d.eml", mail+"And the yard.", ingest.Metadata{})
+		h.settled(r.VersionID, ingest.Live) // a guess must not break a rule
+		if doc, err := h.GetDocument(system(), r.DocumentID); err != nil || doc.Type != "" {
+			t.Errorf("%q: %v", doc.Type, err)
+		}
+	})
+}
