@@ -55,8 +55,9 @@ quality: build ## retrieval quality over a folder of Cranfield's shape: make qua
 	@if [ -z "$(DATA)" ]; then echo "usage: make quality DATA=a folder with corpus.jsonl, queries.tsv, qrels.tsv"; exit 2; fi
 	go run ./test/quality/run -airfield bin/airfield -data "$(DATA)"
 
-soak: ## what takes minutes: a second sync of 10,000 files; a change of model over 5,000 documents; the database away for long; ten minutes of load with faults (AIRFIELD_SOAK=60s for less)
-	AIRFIELD_LONG=1 go test -count=1 -timeout 20m -v -run SecondSync ./test/crash
+soak: ## what takes minutes: a second sync of 10,000 files, and of 10,000 objects in S3; 200 damaged files; a change of model over 5,000 documents; the database away for long; ten minutes of load with faults (AIRFIELD_SOAK=60s for less)
+	AIRFIELD_LONG=1 go test -count=1 -timeout 20m -v -run 'SecondSync|DamagedFiles' ./test/crash
+	AIRFIELD_LONG=1 go test -count=1 -timeout 40m -v -run UnchangedBucket ./test/cloud
 	AIRFIELD_LONG=1 scripts/postgres.sh run scripts/redis.sh run go test -count=1 -timeout 20m -v -run TheDatabase ./test/scale
 	AIRFIELD_LONG=1 scripts/postgres.sh run go test -count=1 -timeout 40m -v -run AModelChanges ./test/scale
 	AIRFIELD_LONG=1 go test -count=1 -timeout 90m -v -run Soak ./test/fault

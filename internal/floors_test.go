@@ -15,7 +15,7 @@ import (
 var floors = [][]string{
 	{"id", "fault", "money", "place"},
 	{"llm", "caller"},
-	{"secret", "telemetry", "redact"},
+	{"secret", "telemetry", "redact", "template"},
 	{"redis", "aws", "gcs"},
 	{"db", "bucket", "cache", "journal", "limit", "notify", "fetch"},
 	{"jobs", "index"},

@@ -1,10 +1,9 @@
 package ingest
 
 import (
-	"bytes"
 	"cmp"
-	"encoding/json"
 	"fmt"
+	"maps"
 	"net/url"
 	"path/filepath"
 	"regexp"
@@ -12,13 +11,13 @@ import (
 	"strings"
 	"time"
 
-	"github.com/santhosh-tekuri/jsonschema/v6"
-
 	"airfield/internal/aws"
 	"airfield/internal/caller"
 	"airfield/internal/fetch"
 	"airfield/internal/gcs"
 	"airfield/internal/ingest/chunk"
+	"airfield/internal/ingest/extract"
+	"airfield/internal/ingest/schema"
 )
 
 // CollectionConfig is one entry of `collections` in airfield.yaml; a collection made through the API has one too.
@@ -27,6 +26,7 @@ type CollectionConfig struct {
 	EmbeddingModel string                  `yaml:"embedding_model" json:"embedding_model" doc:"The model that embeds its chunks."`
 	AnswerModel    string                  `yaml:"answer_model" json:"answer_model" doc:"The model that answers from it."`
 	Chunking       chunk.Config            `yaml:"chunking" json:"chunking" doc:"How its documents are cut."`
+	Records        *extract.Records        `yaml:"records" json:"records,omitempty" doc:"What objects and rows of JSON, CSV and XLSX become, each a chunk of its own. Left out: they are read as they are."`
 	Defaults       Defaults                `yaml:"defaults" json:"defaults" doc:"Metadata of documents that bring none of their own."`
 	MetadataSchema map[string]any          `yaml:"metadata_schema" json:"metadata_schema,omitempty" doc:"A JSON Schema (2020-12) that every document's metadata must meet."`
 	Sources        map[string]SourceConfig `yaml:"sources" json:"sources,omitempty" doc:"Where its documents come from."`
@@ -180,8 +180,18 @@ func (c CollectionConfig) Check() (warnings []string, err error) {
 	if err := c.Refresh.check(); err != nil {
 		return nil, fmt.Errorf("refresh: %w", err)
 	}
-	if _, err := compileSchema(c.MetadataSchema); err != nil {
+	if _, err := schema.Compile(c.MetadataSchema); err != nil {
 		return nil, fmt.Errorf("metadata_schema: %w", err)
+	}
+	if c.Records != nil {
+		more, err := c.Records.Check()
+		if err == nil {
+			err = c.mapped()
+		}
+		if err != nil {
+			return nil, fmt.Errorf("records: %w", err)
+		}
+		warnings = append(warnings, more...)
 	}
 	if c.Defaults.Tier == caller.None {
 		return nil, fmt.Errorf("defaults.tier is missing: public, internal, confidential or restricted")
@@ -225,6 +235,21 @@ func (c CollectionConfig) Check() (warnings []string, err error) {
 	return warnings, nil
 }
 
+// mapped refuses a field that records give and the metadata's schema does not take.
+func (c CollectionConfig) mapped() error {
+	known, _ := c.MetadataSchema["properties"].(map[string]any)
+	open, said := c.MetadataSchema["additionalProperties"].(bool)
+	for _, key := range slices.Sorted(maps.Keys(c.Records.Metadata)) {
+		if _, ok := known[key]; !ok && said && !open {
+			return fmt.Errorf("metadata.%s: metadata_schema has no such field, and takes no others", key)
+		}
+		if _, err := field(key, ""); err != nil {
+			return fmt.Errorf("metadata.%s: %w", key, err)
+		}
+	}
+	return nil
+}
+
 func (d Defaults) check() error {
 	if d.Tier < caller.None || d.Tier > caller.Restricted {
 		return fmt.Errorf("tier: %s is not an access tier", d.Tier)
@@ -240,29 +265,6 @@ func (d Defaults) check() error {
 
 func (d Defaults) metadata() Metadata {
 	return Metadata{Tier: d.Tier, BusinessUnit: d.BusinessUnit, Type: d.Type, Tags: d.Tags, Fields: d.Metadata}
-}
-
-// compileSchema reads a JSON Schema; nil where there is none. References to anything outside it are refused.
-func compileSchema(schema map[string]any) (*jsonschema.Schema, error) {
-	if len(schema) == 0 {
-		return nil, nil
-	}
-	raw, err := json.Marshal(schema)
-	if err != nil {
-		return nil, err
-	}
-	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(raw))
-	if err != nil {
-		return nil, err
-	}
-	c := jsonschema.NewCompiler()
-	c.DefaultDraft(jsonschema.Draft2020)
-	c.AssertFormat()
-	c.UseLoader(jsonschema.SchemeURLLoader{})
-	if err := c.AddResource("metadata.json", doc); err != nil {
-		return nil, err
-	}
-	return c.Compile("metadata.json")
 }
 
 // The sources that no configuration may name.

@@ -48,9 +48,9 @@ type EmbeddingCost struct {
 	Priced     bool
 }
 
-// Extractor reads a file's blocks; extract.Extractor satisfies it.
+// Extractor reads a file's blocks, by what the collection says of records; extract.Extractor satisfies it.
 type Extractor interface {
-	Extract(ctx context.Context, path, name, declaredType string, each func(extract.Page) error) (extract.Result, error)
+	ExtractRecords(ctx context.Context, path, name, declaredType string, records *extract.Records, each func(extract.Page) error) (extract.Result, error)
 }
 
 // Audit appends to the audit log in the transaction of the change; access.Audit satisfies it.

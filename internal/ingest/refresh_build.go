@@ -47,7 +47,7 @@ func (p *Pipeline) recut(ctx context.Context, c Collection, g *Generation, docum
 	of := g.of(c)
 	write := func(context.Context, *db.Tx) (refused int, err error) { return 0, nil }
 	if err == nil && have == 0 {
-		blocks, err := p.read(ctx, version)
+		blocks, err := p.read(ctx, c, version)
 		chunks, splitErr := p.split(ctx, of, documentID, version, blocks)
 		switch {
 		case err == nil && splitErr == nil:
@@ -91,7 +91,7 @@ func (p *Pipeline) recut(ctx context.Context, c Collection, g *Generation, docum
 }
 
 // read extracts a version's blocks: from where they were kept, else from the file.
-func (p *Pipeline) read(ctx context.Context, versionID string) (blocks []extract.Block, err error) {
+func (p *Pipeline) read(ctx context.Context, c Collection, versionID string) (blocks []extract.Block, err error) {
 	var name, declared, key, version string
 	if err := p.DB.QueryRow(ctx, "SELECT name, media_type, bucket_key, bucket_version FROM versions WHERE id = ?", versionID).Scan(&name, &declared, &key, &version); err != nil {
 		return nil, err
@@ -105,7 +105,7 @@ func (p *Pipeline) read(ctx context.Context, versionID string) (blocks []extract
 		return nil, err
 	}
 	defer done()
-	_, err = p.Extractor.Extract(ctx, path, name, declared, func(page extract.Page) error {
+	_, err = p.Extractor.ExtractRecords(ctx, path, name, declared, c.Config.Records, func(page extract.Page) error {
 		blocks = append(blocks, page.Blocks...)
 		return ctx.Err()
 	})

@@ -60,6 +60,10 @@ func (p *Pipeline) extract(ctx context.Context, r *runRow) error {
 	if err := p.DB.QueryRow(ctx, "SELECT name, media_type, bucket_key, bucket_version FROM versions WHERE id = ?", r.Version).Scan(&name, &declared, &key, &version); err != nil {
 		return err
 	}
+	c, err := findCollection(ctx, p.DB, r.Collection)
+	if err != nil {
+		return gone(err)
+	}
 	path, done, err := p.localPath(ctx, key, version)
 	if err != nil {
 		return err
@@ -67,7 +71,7 @@ func (p *Pipeline) extract(ctx context.Context, r *runRow) error {
 	defer done()
 	var blocks []extract.Block
 	size := 0
-	result, err := p.Extractor.Extract(ctx, path, name, declared, func(page extract.Page) error {
+	result, err := p.Extractor.ExtractRecords(ctx, path, name, declared, c.Config.Records, func(page extract.Page) error {
 		blocks = append(blocks, page.Blocks...)
 		for _, b := range page.Blocks {
 			size += len(b.Text)
@@ -80,7 +84,7 @@ func (p *Pipeline) extract(ctx context.Context, r *runRow) error {
 	if len(blocks) == 0 {
 		return fault.New(fault.Invalid, extract.CodeEmpty, "%s holds no text", name).Hinted("remove it, or upload a version with text")
 	}
-	found, warnings, err := parseFound(result.Title, result.Language, result.Metadata)
+	found, warnings, err := foundIn(c.Config, result)
 	if err != nil {
 		return err
 	}
@@ -107,6 +111,9 @@ func (p *Pipeline) extract(ctx context.Context, r *runRow) error {
 		partial = 1
 	}
 	detail := map[string]any{"blocks": len(blocks), "pages": result.PagesRead, "media_type": result.MediaType}
+	if read := result.Records; read != nil {
+		detail["records"], detail["records_left_out"] = read.Records, read.LeftOut
+	}
 	if result.RecognizedPages > 0 {
 		detail["recognized_pages"], detail["ocr_confidence"] = result.RecognizedPages, result.Confidence
 	}

@@ -86,6 +86,9 @@ func (p *Pipeline) writeConfig(ctx context.Context, tx *db.Tx, before, c Collect
 	if same(before.Config, c.Config) && before.Title == c.Title && same(before.Metadata, c.Metadata) && before.MissingSince.IsZero() {
 		return warnings, p.syncSources(ctx, tx, c)
 	}
+	if !same(before.Config.Records, c.Config.Records) {
+		warnings = append(warnings, fmt.Sprintf("the records of collection %s changed: what is said of them applies to versions from now on", c.Name))
+	}
 	config, metadata, err := c.encode()
 	if err != nil {
 		return nil, err

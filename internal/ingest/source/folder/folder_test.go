@@ -47,7 +47,7 @@ func (q queue) Refresh(context.Context, *db.Tx, string, time.Time) error { retur
 // plainText stands for the extractor, whose formats are tested where it is: every file is one block.
 type plainText struct{}
 
-func (plainText) Extract(_ context.Context, path, _, _ string, each func(extract.Page) error) (extract.Result, error) {
+func (plainText) ExtractRecords(_ context.Context, path, _, _ string, _ *extract.Records, each func(extract.Page) error) (extract.Result, error) {
 	b, err := os.ReadFile(path)
 	if err != nil {
 		return extract.Result{}, err

@@ -44,7 +44,7 @@ func (q queue) Refresh(context.Context, *db.Tx, string, time.Time) error { retur
 
 type plainText struct{ c *Collection }
 
-func (p plainText) Extract(_ context.Context, path, _, mediaType string, each func(extract.Page) error) (extract.Result, error) {
+func (p plainText) ExtractRecords(_ context.Context, path, _, mediaType string, _ *extract.Records, each func(extract.Page) error) (extract.Result, error) {
 	b, err := os.ReadFile(path)
 	if err != nil {
 		return extract.Result{}, err
