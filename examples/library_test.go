@@ -177,7 +177,7 @@ func (l *library) add(path, key string, meta sidecar) error {
 		for i, c := range chunks {
 			heading, _ := json.Marshal(c.Heading)
 			exec("INSERT INTO chunks (id, document_id, collection_id, heading, text, kind, tokens) VALUES (?, ?, 'col_1', ?, ?, ?, ?)", c.ID, document, string(heading), c.Text, c.Kind, c.Tokens)
-			exec("INSERT INTO version_chunks (version_id, ordinal, chunk_id, page_from, page_to) VALUES (?, ?, ?, ?, ?)", version, i, c.ID, c.PageFrom, c.PageTo)
+			exec("INSERT INTO manifests (version_id, cut, ordinal, chunk_id, page_from, page_to) VALUES (?, 0, ?, ?, ?, ?)", version, i, c.ID, c.PageFrom, c.PageTo)
 			exec("INSERT INTO vectors (generation_id, chunk_id, document_id, vector) VALUES ('gen_1', ?, ?, ?)", c.ID, document, floatBytes(vectors[i]))
 		}
 		exec("INSERT INTO changes (collection_id, sequence, document_id, kind, at) VALUES ('col_1', ?, ?, 'live', 1)", l.sequence, document)

@@ -13,11 +13,11 @@ import (
 // floors is the plan of the house. A package imports only from floors below its own; packages on one floor never
 // import one another. A folder below a part (bucket/file, ingest/chunk) belongs to the part.
 var floors = [][]string{
-	{"id", "fault", "money"},
+	{"id", "fault", "money", "place"},
 	{"llm", "caller"},
-	{"secret", "telemetry", "redact"},
-	{"redis", "aws"},
-	{"db", "bucket", "cache", "journal", "limit", "notify"},
+	{"secret", "telemetry", "redact", "template"},
+	{"redis", "aws", "gcs"},
+	{"db", "bucket", "cache", "journal", "limit", "notify", "fetch"},
 	{"jobs", "index"},
 	{"access"},
 	{"environment", "prompt", "cost", "observe", "gateway", "ingest", "retrieve", "response", "batch"},
@@ -30,7 +30,7 @@ var floors = [][]string{
 
 // backends may be imported by app alone, besides their own tests: what talks to one product stays in one folder. Azure
 // speaks OpenAI's API, and stands on it.
-var backends = []string{"bucket/file", "bucket/s3", "index/embedded", "gateway/provider/openai", "gateway/provider/azure", "gateway/provider/anthropic", "gateway/provider/gemini", "gateway/provider/bedrock", "gateway/provider/builtin"}
+var backends = []string{"bucket/file", "bucket/s3", "bucket/gcs", "index/embedded", "index/pgvector", "gateway/provider/openai", "gateway/provider/azure", "gateway/provider/anthropic", "gateway/provider/gemini", "gateway/provider/bedrock", "gateway/provider/builtin"}
 
 // words may import nothing but the standard library and floors below.
 const wordFloors = 2

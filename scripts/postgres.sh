@@ -39,6 +39,7 @@ launch() {
     unprivileged tar -C "$dir" --no-same-owner -xf "$prefix/cluster.tar"
     become "$prefix/$home/postgres" -D "$dir/pg" -c listen_addresses= -c unix_socket_directories="$dir" \
         -c fsync=off -c synchronous_commit=off -c full_page_writes=off -c max_connections=300 -c shared_buffers=64MB \
+        -c wal_level=logical -c max_replication_slots=40 -c max_wal_senders=40 -c wal_sender_timeout=20s \
         -c jit=off -c timezone=UTC -c logging_collector=off -c autovacuum_naptime=10s
 }
 

@@ -53,6 +53,7 @@ type embedder struct {
 	gateway     *gateway.Gateway
 	environment string
 	purpose     string
+	priority    string // "" is the workflow's own
 }
 
 func (e embedder) Embed(ctx context.Context, model string, texts []string) ([][]float32, error) {
@@ -61,7 +62,27 @@ func (e embedder) Embed(ctx context.Context, model string, texts []string) ([][]
 		own.Workflow, own.Environment = e.purpose, e.environment
 		ctx = caller.With(ctx, &own)
 	}
-	return e.gateway.Embed(ctx, model, texts, map[string]string{"purpose": e.purpose})
+	return e.gateway.Embed(ctx, model, texts, map[string]string{"purpose": e.purpose}, e.priority)
+}
+
+// generations let ingestion search a generation that is not live, to compare it with the one that is.
+type generations struct{ *retrieve.Retriever }
+
+func (g generations) SearchGeneration(ctx context.Context, collectionID, generationID, query string, limit int) ([]ingest.Found, error) {
+	passages, err := g.Retriever.SearchGeneration(ctx, collectionID, generationID, query, limit)
+	found := make([]ingest.Found, len(passages))
+	for i, p := range passages {
+		found[i] = ingest.Found{ChunkID: p.ChunkID, DocumentID: p.DocumentID, SourceKey: p.SourceKey}
+	}
+	return found, err
+}
+
+// embeddingPrices tell ingestion what it would cost to embed.
+type embeddingPrices struct{ gateway *gateway.Gateway }
+
+func (e embeddingPrices) EmbeddingCost(_ context.Context, model string, tokens int64) (c ingest.EmbeddingCost, err error) {
+	c.Deployment, c.Cost, c.Priced, err = e.gateway.EmbeddingCost(model, tokens)
+	return c, err
 }
 
 // completer gives retrieval the gateway's chat models.

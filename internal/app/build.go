@@ -14,6 +14,7 @@ import (
 	"airfield/internal/batch"
 	"airfield/internal/bucket"
 	"airfield/internal/bucket/file"
+	"airfield/internal/bucket/gcs"
 	"airfield/internal/bucket/s3"
 	"airfield/internal/cache"
 	"airfield/internal/config"
@@ -21,12 +22,18 @@ import (
 	"airfield/internal/db"
 	"airfield/internal/fault"
 	"airfield/internal/gateway"
+	"airfield/internal/index"
 	"airfield/internal/index/embedded"
+	"airfield/internal/index/pgvector"
 	"airfield/internal/ingest"
 	"airfield/internal/ingest/extract"
 	"airfield/internal/ingest/source"
+	apisource "airfield/internal/ingest/source/api"
 	"airfield/internal/ingest/source/folder"
+	gcssource "airfield/internal/ingest/source/gcs"
+	"airfield/internal/ingest/source/postgres"
 	s3source "airfield/internal/ingest/source/s3"
+	"airfield/internal/ingest/source/web"
 	"airfield/internal/jobs"
 	"airfield/internal/journal"
 	"airfield/internal/limit"
@@ -47,7 +54,7 @@ type parts struct {
 	bucket   bucket.Bucket
 	journal  *journal.Journal
 	jobs     *jobs.Queue
-	index    *embedded.Index
+	index    index.Index
 	audit    *access.Audit
 	keys     *access.Keys
 	metrics  *telemetry.Metrics
@@ -169,14 +176,18 @@ func build(ctx context.Context, c *config.Config, log *slog.Logger) (p *parts, e
 	}
 	p.opened("gateway", p.gateway.Close)
 
-	if p.index, err = embedded.Open(filepath.Join(c.Data, "index"), embedded.Default(), log); err != nil {
+	if p.index, err = openIndex(ctx, c, log); err != nil {
 		return p, err
 	}
 	p.opened("index", p.index.Close)
 	p.feed = retrieve.NewFeed(c.Retrieve, p.db, p.index, log)
 	p.opened("index feed", func() error { p.feed.Close(); return nil })
+	counted, err := p.metrics.Counter("index_searches_total", indexSearchesHelp, "collection")
+	if err != nil {
+		return p, err
+	}
 	p.retrieve = retrieve.New(c.Retrieve, retrieve.Parts{
-		DB: p.db, Index: p.index, Feed: p.feed, Embedder: embedder{p.gateway, c.Environment, "search"}, Completer: completer{p.gateway}, Tracer: tracer, Log: log,
+		Searched: searched(counted), DB: p.db, Index: p.index, Feed: p.feed, Embedder: embedder{p.gateway, c.Environment, "search", ""}, Completer: completer{p.gateway}, Tracer: tracer, Log: log,
 	})
 
 	p.keeping.config.Store(c)
@@ -195,10 +206,13 @@ func build(ctx context.Context, c *config.Config, log *slog.Logger) (p *parts, e
 		return p, fmt.Errorf("make the folder for temporary files: %w", err)
 	}
 	p.ingest = ingest.New(c.Ingest, ingest.Parts{
-		DB: p.db, Bucket: p.bucket, Queue: ingest.Jobs(p.jobs), Extractor: p.extract, Embedder: embedder{p.gateway, c.Environment, "ingest"}, Index: p.feed,
-		Audit: p.audit, Tracer: tracer, TempDir: tmp, Beyond: func() []ingest.Retained { return retained(p.keeping.config.Load()) }, Log: log,
+		DB: p.db, Bucket: p.bucket, Queue: ingest.Jobs(p.jobs), Extractor: p.extract, Embedder: embedder{p.gateway, c.Environment, "ingest", ""}, Refresher: embedder{p.gateway, c.Environment, "refresh", "low"}, Index: p.feed,
+		Searcher: generations{p.retrieve}, Prices: embeddingPrices{p.gateway}, Beyond: func() []ingest.Retained { return retained(p.keeping.config.Load()) },
+		Audit: p.audit, Tracer: tracer, TempDir: tmp, Log: log,
 	})
-	p.sources = source.NewRunner(p.ingest, map[string]source.Keep{ingest.KindFolder: folder.Run, ingest.KindS3: s3source.Run}, log)
+	p.sources = source.NewRunner(p.ingest, map[string]source.Keep{
+		ingest.KindFolder: folder.Run, ingest.KindS3: s3source.Run, ingest.KindGCS: gcssource.Run, ingest.KindSQL: postgres.Run, ingest.KindWeb: web.Keep(tmp), ingest.KindAPI: apisource.Keep(tmp),
+	}, log)
 	p.batches = batch.New(c.Batch, batch.Parts{
 		DB: p.db, Jobs: p.jobs, Files: batchFiles{p.ingest}, Calls: batchCalls{p.gateway, p.response}, Keys: p.keys, Audit: p.audit, Refusal: refusal, Log: log,
 	})
@@ -222,9 +236,12 @@ func openBucket(ctx context.Context, c *config.Config, log *slog.Logger, p *part
 	if strings.HasPrefix(c.Bucket.URL, "s3:") {
 		return s3.Open(ctx, c.Bucket, filepath.Join(c.Data, "tmp"), log)
 	}
+	if strings.HasPrefix(c.Bucket.URL, "gs:") {
+		return gcs.Open(c.Bucket, filepath.Join(c.Data, "tmp"), log)
+	}
 	dir, ok := strings.CutPrefix(c.Bucket.URL, "file:")
 	if !ok {
-		return nil, fault.New(fault.Invalid, "bucket_url", "bucket.url: it is neither file:PATH nor s3://NAME/PREFIX")
+		return nil, fault.New(fault.Invalid, "bucket_url", "bucket.url: it is none of file:PATH, s3://NAME/PREFIX and gs://NAME/PREFIX")
 	}
 	b, err := file.Open(dir, c.Bucket, log)
 	if err != nil {
@@ -232,6 +249,31 @@ func openBucket(ctx context.Context, c *config.Config, log *slog.Logger, p *part
 	}
 	p.opened("bucket", b.Close)
 	return b, nil
+}
+
+// openIndex is the list of what vectors and keywords can be kept in.
+func openIndex(ctx context.Context, c *config.Config, log *slog.Logger) (index.Index, error) {
+	if c.Index.Embedded() {
+		x, err := embedded.Open(filepath.Join(c.Data, "index"), embedded.Default(), log)
+		if err != nil {
+			return nil, err
+		}
+		return x, nil
+	}
+	x, err := pgvector.Open(ctx, indexConfig(c), log)
+	if err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// indexConfig puts the address of the database in the place of the word for it.
+func indexConfig(c *config.Config) index.Config {
+	own := c.Index
+	if own.URL == index.InDatabase {
+		own.URL, own.Password = c.Database.URL, c.Database.Password
+	}
+	return own
 }
 
 // openBodies is where requests and answers are kept: on their way in the data folder, then in the bucket.
@@ -251,12 +293,33 @@ func openBodies(c *config.Config, log *slog.Logger, p *parts) (*body.Store, erro
 	return store, nil
 }
 
-// openSource is the list of where documents can come from.
-func openSource(ctx context.Context, c ingest.SourceConfig) (source.Backend, error) {
-	if c.Kind() == ingest.KindS3 {
-		return s3source.New(ctx, c)
+// openSource is the list of where documents can come from. close gives back what it holds.
+func openSource(ctx context.Context, s ingest.Source, tmp string) (b source.Backend, close func() error, err error) {
+	close = func() error { return nil }
+	switch s.Config.Kind() {
+	case ingest.KindS3:
+		b, err = s3source.New(ctx, s.Config)
+	case ingest.KindGCS:
+		b, err = gcssource.New(s.Config)
+	case ingest.KindSQL:
+		table := postgres.New(s.Config)
+		b, close = table, func() error { table.Close(); return nil }
+	case ingest.KindWeb:
+		site, opening := web.New(s.Config, s.MaxFileBytes, tmp)
+		if opening != nil {
+			return nil, nil, opening
+		}
+		b, close = site, site.Close
+	case ingest.KindAPI:
+		records, opening := apisource.New(s.Config, s.MaxFileBytes, tmp)
+		if opening != nil {
+			return nil, nil, opening
+		}
+		b, close = records, records.Close
+	default:
+		b, err = folder.New(s.Config)
 	}
-	return folder.New(c)
+	return b, close, err
 }
 
 // openShared is where limits are counted and answers are kept: in a Redis that several processes share, or here.

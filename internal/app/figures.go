@@ -2,8 +2,11 @@ package app
 
 import (
 	"context"
+	"sync"
+	"time"
 
 	"airfield/internal/gateway"
+	"airfield/internal/index"
 	"airfield/internal/ingest"
 	"airfield/internal/observe"
 	"airfield/internal/telemetry"
@@ -16,6 +19,7 @@ type figures struct {
 	gateway func() gateway.RouteState
 	away    func() bool // Redis
 	bodies  func() (memory, disk int64)
+	index   func() map[string]index.Stats // by collection
 }
 
 func (p *parts) figures() figures {
@@ -29,7 +33,46 @@ func (p *parts) figures() figures {
 			_, _, away := p.redis.Away()
 			return away
 		},
-		bodies: p.bodies.Waiting,
+		bodies: p.bodies.Waiting, index: p.indexSizes(),
+	}
+}
+
+// sizesFor is how long the sizes of indexes are good: to measure them is not free.
+const sizesFor = 15 * time.Second
+
+// indexSizes asks the index, briefly and now and then. While it does not answer, nothing is said.
+func (p *parts) indexSizes() func() map[string]index.Stats {
+	var mu sync.Mutex
+	var sizes map[string]index.Stats
+	var at time.Time
+	return func() map[string]index.Stats {
+		mu.Lock()
+		defer mu.Unlock()
+		if time.Since(at) >= sizesFor {
+			ctx, cancel := context.WithTimeout(context.Background(), probeTime)
+			defer cancel()
+			sizes, _ = p.feed.Sizes(ctx)
+			at = time.Now()
+		}
+		return sizes
+	}
+}
+
+// countedCollections is how many collections are counted by name; further ones are counted as other.
+const countedCollections = 1000
+
+// searched counts searches of indexes by collection: names can be made through the API, without end.
+func searched(count func(labels ...string)) func(collection string) {
+	var mu sync.Mutex
+	known := map[string]bool{}
+	return func(collection string) {
+		mu.Lock()
+		if !known[collection] && len(known) >= countedCollections {
+			collection = "other"
+		}
+		known[collection] = true
+		mu.Unlock()
+		count(collection)
 	}
 }
 
@@ -86,6 +129,24 @@ func addFigures(m *telemetry.Metrics, f figures) error {
 	}); err != nil {
 		return err
 	}
+	for _, g := range []struct {
+		name, help string
+		read       func(index.Stats) float64
+	}{
+		{"index_bytes", "Size of a collection's vectors and keywords, as the index reports it: on this process's disk, or in PostgreSQL.", func(s index.Stats) float64 { return float64(s.Bytes) }},
+		{"index_chunks", "Chunks in a collection's index.", func(s index.Stats) float64 { return float64(s.Chunks) }},
+		{"index_vectors", "Vectors in a collection's index.", func(s index.Stats) float64 { return float64(s.Vectors) }},
+	} {
+		if err := m.Numbers(g.name, g.help, "collection", func() map[string]float64 {
+			all := map[string]float64{}
+			for collection, s := range f.index() {
+				all[collection] = g.read(s)
+			}
+			return all
+		}); err != nil {
+			return err
+		}
+	}
 	return m.Gauge("redis_away", "1 while a configured Redis is away, and limits are local.", func() float64 {
 		if f.away() {
 			return 1
@@ -104,10 +165,13 @@ func Figures() ([]telemetry.Description, error) {
 	if _, err = m.Counter("bodies_dropped_total", bodiesDroppedHelp, "reason"); err != nil {
 		return nil, err
 	}
+	if _, err = m.Counter("index_searches_total", indexSearchesHelp, "collection"); err != nil {
+		return nil, err
+	}
 	err = addFigures(m, figures{
 		lag: func() observe.Lag { return observe.Lag{} }, runs: func() map[string]float64 { return nil },
 		gateway: func() gateway.RouteState { return gateway.RouteState{} }, away: func() bool { return false },
-		bodies: func() (int64, int64) { return 0, 0 },
+		bodies: func() (int64, int64) { return 0, 0 }, index: func() map[string]index.Stats { return nil },
 	})
 	return m.Descriptions(), err
 }
@@ -115,3 +179,5 @@ func Figures() ([]telemetry.Description, error) {
 const notificationsHelp = "What became of events for people: delivered, retried, failed, held, dropped."
 
 const bodiesDroppedHelp = "Calls whose request or answer is not kept because there was no room for it: in memory, or on the disk."
+
+const indexSearchesHelp = "Searches of a collection's index; one that looks at several collections counts in each, and one that had to look again counts again."

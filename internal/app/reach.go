@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"fmt"
@@ -19,8 +20,13 @@ import (
 	"airfield/internal/fault"
 	"airfield/internal/gateway"
 	"airfield/internal/gateway/provider/bedrock"
+	"airfield/internal/index/pgvector"
 	"airfield/internal/ingest"
+	apisource "airfield/internal/ingest/source/api"
+	gcssource "airfield/internal/ingest/source/gcs"
+	"airfield/internal/ingest/source/postgres"
 	s3source "airfield/internal/ingest/source/s3"
+	"airfield/internal/ingest/source/web"
 	"airfield/internal/redis"
 	"airfield/internal/secret"
 )
@@ -69,6 +75,16 @@ func Reach(ctx context.Context, c *config.Config) []Reached {
 		return database.Close()
 	}))
 
+	if !c.Index.Embedded() {
+		note("index", secret.RedactURL(indexConfig(c).URL)+", schema "+c.Index.Schema, waitAtMost(ctx, reachTime, func(ctx context.Context) error {
+			x, err := pgvector.Open(ctx, indexConfig(c), log)
+			if err != nil {
+				return err
+			}
+			return x.Close()
+		}))
+	}
+
 	p := &parts{}
 	b, err := openBucket(ctx, c, log, p)
 	if err == nil {
@@ -97,12 +113,13 @@ func Reach(ctx context.Context, c *config.Config) []Reached {
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Collections)) {
 		for sourceName, source := range c.Collections[name].Sources {
-			if source.Kind() == ingest.KindS3 {
-				note("source "+name+"/"+sourceName, source.S3, waitAtMost(ctx, reachTime, func(ctx context.Context) error { return s3source.Reach(ctx, source) }))
-				continue
-			}
-			_, err := os.ReadDir(source.Folder)
-			note("source "+name+"/"+sourceName, source.Folder, err)
+			where := source.Place()
+			err := waitAtMost(ctx, reachTime, func(ctx context.Context) error {
+				found, err := reachSource(ctx, source)
+				where = cmp.Or(found, where)
+				return err
+			})
+			note("source "+name+"/"+sourceName, where, err)
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Gateway.Providers)) {
@@ -112,6 +129,24 @@ func Reach(ctx context.Context, c *config.Config) []Reached {
 		}
 	}
 	return all
+}
+
+// reachSource asks a place for something small. found says what is there, where there is more to say than the place.
+func reachSource(ctx context.Context, c ingest.SourceConfig) (found string, err error) {
+	switch c.Kind() {
+	case ingest.KindS3:
+		return "", s3source.Reach(ctx, c)
+	case ingest.KindGCS:
+		return "", gcssource.Reach(ctx, c)
+	case ingest.KindSQL:
+		return postgres.Reach(ctx, c)
+	case ingest.KindWeb:
+		return "", web.Reach(ctx, c)
+	case ingest.KindAPI:
+		return "", apisource.Reach(ctx, c)
+	}
+	_, err = os.ReadDir(c.Folder)
+	return "", err
 }
 
 // reachRedis does in a Redis what limits and the cache do there.

@@ -153,7 +153,7 @@ func (s *server) handler(auth api.Authenticate) http.Handler {
 		mount(mux, door.Handler(), own.Handler())
 	}
 	if s.options.does("api") {
-		door := &admin.Door{Keys: p.keys, Audit: p.audit, Ingest: p.ingest, Calls: p.store, Bodies: p.bodies, Costs: p.ledger, Budgets: p.budgets, Prices: &pricing{parts: p}, Prompts: p.prompts, Replays: p.replayer(), Gateway: p.gateway, Notify: p.notify, Batches: p.batches, System: s, MaxUpload: c.Server.MaxUploadBytes, Version: s.options.Version, Authentication: auth, Log: s.log}
+		door := &admin.Door{Keys: p.keys, Audit: p.audit, Ingest: p.ingest, Calls: p.store, Bodies: p.bodies, Costs: p.ledger, Budgets: p.budgets, Prices: &pricing{parts: p}, Prompts: p.prompts, Replays: p.replayer(), IndexSize: p.feed.Size, Gateway: p.gateway, Notify: p.notify, Batches: p.batches, System: s, MaxUpload: c.Server.MaxUploadBytes, Version: s.options.Version, Authentication: auth, Log: s.log}
 		mux.Handle("/api/", door.Handler())
 		mux.Handle("GET /{$}", page.Handler())
 		mux.Handle("GET /assets/", page.Handler())

@@ -4,10 +4,12 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"path/filepath"
 	"time"
 
 	"airfield/internal/api/admin"
 	"airfield/internal/fault"
+	"airfield/internal/index/pgvector"
 	"airfield/internal/ingest/source"
 )
 
@@ -30,6 +32,13 @@ func (s *server) Status(ctx context.Context) admin.ServerStatus {
 	}
 	note("database", string(s.parts.db.Engine()), waitAtMost(ctx, probeTime, s.parts.db.Ping))
 	note("bucket", "", waitAtMost(ctx, probeTime, s.parts.bucket.Probe))
+	if x, ok := s.parts.index.(*pgvector.Index); ok { // calls do without it
+		part := admin.Part{Name: "index", OK: true, Detail: "pgvector"}
+		if err := waitAtMost(ctx, probeTime, x.Probe); err != nil {
+			part.OK, part.Detail = false, fault.As(err).Text
+		}
+		st.Parts = append(st.Parts, part)
+	}
 	lag := s.parts.drain.Lag()
 	var full error
 	if lag.Limit > 0 && lag.Bytes >= lag.Limit {
@@ -74,10 +83,11 @@ func (s *server) Scan(ctx context.Context, collection, name string) error {
 	if err != nil {
 		return err
 	}
-	f, err := openSource(ctx, known.Config)
+	f, done, err := openSource(ctx, known, filepath.Join(s.config.Load().Data, "tmp"))
 	if err != nil {
 		return err
 	}
+	defer done()
 	report, err := source.Scan(ctx, s.parts.ingest, f, known.CollectionID, known.Name)
 	s.log.Info("a source was scanned on demand", "collection", collection, "source", name, "report", report)
 	return err

@@ -9,11 +9,12 @@ import (
 
 // Config is the part of airfield.yaml that buckets own.
 type Config struct {
-	URL string `yaml:"url" json:"url" doc:"Where document bytes are kept: file:PATH, or s3://NAME/PREFIX?region=REGION, for other servers than AWS with &endpoint=ADDRESS and &path_style=true."`
+	URL string `yaml:"url" json:"url" doc:"Where document bytes are kept: file:PATH; s3://NAME/PREFIX?region=REGION, for other servers than AWS with &endpoint=ADDRESS and &path_style=true; or gs://NAME/PREFIX."`
 
 	AccessKeyID     secret.Value `yaml:"access_key_id" json:"access_key_id" doc:"Of S3: who signs the requests, as env:NAME or file:PATH, where it is not what AWS's own tools find on this machine (environment, profile, role)."`
 	SecretAccessKey secret.Value `yaml:"secret_access_key" json:"secret_access_key" doc:"Of S3: the secret of access_key_id, as env:NAME or file:PATH."`
 	SessionToken    secret.Value `yaml:"session_token" json:"session_token" doc:"Of S3: the token that goes with temporary keys, as env:NAME or file:PATH."`
+	Credentials     secret.Value `yaml:"credentials" json:"credentials" doc:"Of Google Cloud Storage: the key file of a service account, as file:PATH or env:NAME, where it is not what Google's own tools find on this machine."`
 
 	Lifecycle Lifecycle `yaml:"lifecycle" json:"lifecycle" doc:"What Sweep takes away."`
 }

@@ -49,12 +49,13 @@ func previewCommand(env *environment) *cobra.Command {
 	given := chunk.Default()
 	cmd := &cobra.Command{
 		Use: "preview FILE", Short: "Cut a file as it would be ingested, and show the chunks",
-		Long: `Reads the file and cuts it, without a server and without keeping anything. --collection takes the chunking and the limits of
+		Long: `Reads the file and cuts it, without a server and without keeping anything. --collection takes the chunking, the records and the limits of
 airfield.yaml; the other flags change them for this call.`,
 		Example: "  airfield chunk preview handbook.pdf\n  airfield chunk preview --strategy recursive --tokens 200 handbook.pdf\n  airfield chunk preview --collection handbook --json rates.xlsx",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			cutting, limits := chunk.Default(), extract.Default()
+			var records *extract.Records
 			if collection != "" {
 				c, _, err := env.load()
 				if err != nil {
@@ -64,7 +65,7 @@ airfield.yaml; the other flags change them for this call.`,
 				if !ok {
 					return fault.New(fault.NotFound, "collection_not_found", "%s names no collection %q", env.configPath(), collection)
 				}
-				cutting, limits = found.Chunking, c.Extract
+				cutting, limits, records = found.Chunking, c.Extract, found.Records
 				limits.CacheDir = filepath.Join(c.Data, "cache")
 			}
 			for name, set := range map[string]func(){
@@ -85,7 +86,7 @@ airfield.yaml; the other flags change them for this call.`,
 				return usage("%w", err)
 			}
 			limits.Children = 1
-			p, err := preview(cmd.Context(), args[0], cutting, limits)
+			p, err := preview(cmd.Context(), args[0], cutting, limits, records)
 			if err != nil {
 				return err
 			}
@@ -103,11 +104,11 @@ airfield.yaml; the other flags change them for this call.`,
 }
 
 // preview reads and cuts one file, as the pipeline does where nothing is said about the document.
-func preview(ctx context.Context, path string, cutting chunk.Config, limits extract.Config) (Preview, error) {
+func preview(ctx context.Context, path string, cutting chunk.Config, limits extract.Config, records *extract.Records) (Preview, error) {
 	extractor := extract.New(limits, slog.New(slog.DiscardHandler))
 	defer extractor.Close()
 	var blocks []chunk.Block
-	read, err := extractor.Extract(ctx, path, filepath.Base(path), "", func(p extract.Page) error {
+	read, err := extractor.ExtractRecords(ctx, path, filepath.Base(path), "", records, func(p extract.Page) error {
 		for _, b := range p.Blocks {
 			blocks = append(blocks, chunk.Block(b))
 		}

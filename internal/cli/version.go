@@ -34,7 +34,7 @@ func versionCommand(env *environment) *cobra.Command {
 // commands are all there are, in the order of the help.
 var commands = []func(*environment) *cobra.Command{
 	initCommand, serveCommand, checkCommand, configCommand, demoCommand,
-	ingestCommand, documentsCommand, searchCommand, askCommand, dlqCommand, chunkCommand,
+	ingestCommand, documentsCommand, searchCommand, askCommand, dlqCommand, refreshCommand, chunkCommand, recordsCommand,
 	callsCommand, traceCommand, costsCommand, budgetsCommand, batchesCommand, pricesCommand, promptsCommand, routeCommand, notifyCommand,
 	keysCommand, auditCommand, backupCommand, restoreCommand, journalCommand,
 	versionCommand, extractChildCommand,

@@ -20,6 +20,7 @@ import (
 	"airfield/internal/cost"
 	"airfield/internal/db"
 	"airfield/internal/gateway"
+	"airfield/internal/index"
 	"airfield/internal/ingest"
 	"airfield/internal/ingest/extract"
 	"airfield/internal/jobs"
@@ -30,6 +31,7 @@ import (
 	"airfield/internal/redis"
 	"airfield/internal/response"
 	"airfield/internal/retrieve"
+	"airfield/internal/secret"
 	"airfield/internal/telemetry"
 )
 
@@ -41,6 +43,7 @@ type Config struct {
 	Log           telemetry.Config             `yaml:"log" json:"log" doc:"Airfield's own log, on standard error."`
 	Database      db.Config                    `yaml:"database" json:"database" doc:"Where state is kept; by default SQLite in the data folder."`
 	Bucket        bucket.Config                `yaml:"bucket" json:"bucket" doc:"Where document bytes are kept; by default the data folder."`
+	Index         index.Config                 `yaml:"index" json:"index" doc:"Where vectors and keywords are kept; by default the data folder."`
 	Journal       journal.Config               `yaml:"journal" json:"journal" doc:"The gateway's append-only file of calls."`
 	Jobs          jobs.Config                  `yaml:"jobs" json:"jobs" doc:"The queue of durable work."`
 	Batch         batch.Config                 `yaml:"batch" json:"batch" doc:"Files of calls that are made when there is room for them."`
@@ -118,6 +121,7 @@ func Default() Config {
 		Log:         telemetry.Default(),
 		Database:    db.Default(),
 		Bucket:      bucket.Default(),
+		Index:       index.DefaultConfig(),
 		Journal:     journal.Default(),
 		Jobs:        jobs.Default(),
 		Batch:       batch.Default(),
@@ -158,9 +162,33 @@ func (c *Config) resolvePaths(dir string) {
 	for name, collection := range c.Collections {
 		for sourceName, source := range collection.Sources {
 			resolve(&source.Folder)
+			if source.SQL != nil {
+				source.SQL.URL = source.SQL.URL.Within(dir)
+			}
+			if source.Web != nil {
+				resolveFiles(source.Web.Headers, dir)
+			}
+			if source.API != nil {
+				resolveFiles(source.API.Headers, dir)
+			}
 			collection.Sources[sourceName] = source
 		}
+		resolve(&collection.Refresh.GoldenFile)
 		c.Collections[name] = collection
+	}
+}
+
+// resolveFiles makes references to files independent of where airfield.yaml is: the database keeps them without it.
+func resolveFiles(headers map[string]secret.Value, dir string) {
+	for name, value := range headers {
+		path, ok := strings.CutPrefix(value.Ref(), "file:")
+		if !ok || filepath.IsAbs(path) {
+			continue
+		}
+		var absolute secret.Value
+		if absolute.UnmarshalText([]byte("file:"+filepath.Join(dir, path))) == nil {
+			headers[name] = absolute
+		}
 	}
 }
 
@@ -175,7 +203,7 @@ func (c *Config) Check() (warnings []string, err error) {
 	var errs []error
 	c.shareWorkflows()
 	for _, part := range []check{
-		{"log", c.Log.Check}, {"database", c.Database.Check}, {"bucket", c.Bucket.Check}, {"journal", c.Journal.Check}, {"jobs", c.Jobs.Check}, {"batch", c.Batch.Check},
+		{"log", c.Log.Check}, {"database", c.Database.Check}, {"bucket", c.Bucket.Check}, {"index", c.Index.Check}, {"journal", c.Journal.Check}, {"jobs", c.Jobs.Check}, {"batch", c.Batch.Check},
 		{"extract", c.Extract.Check}, {"ingest", c.Ingest.Check}, {"access", c.Access.Check}, {"observe", c.Observe.Check}, {"retrieve", c.Retrieve.Check},
 		{"responses", c.Responses.Check},
 		{"redis", c.Redis.Check}, {"cache", c.Cache.Check}, {"notify", c.Notify.Check},
@@ -270,6 +298,9 @@ func (c *Config) checkNames() (warnings []string, errs []error) {
 				errs = append(errs, fmt.Errorf("%s.defaults.business_unit: %q is not among business_units", where, unit))
 			}
 		}
+	}
+	if c.Index.URL == index.InDatabase && !strings.HasPrefix(c.Database.URL, "postgres") {
+		errs = append(errs, fmt.Errorf("index.url: %q needs a PostgreSQL as database.url", index.InDatabase))
 	}
 	if c.Redis.URL == "" && strings.HasPrefix(c.Database.URL, "postgres") && c.limited() {
 		warnings = append(warnings, "redis: is not configured: where several processes share the database, each counts limits for itself")

@@ -185,6 +185,33 @@ func compiledSchema(t *testing.T) *jsonschema.Schema {
 	return schema
 }
 
+func TestTheIndexIsWhereItCanBe(t *testing.T) {
+	for text, want := range map[string]string{
+		"index: {url: database}": "index.url: \"database\" needs a PostgreSQL as database.url",
+		"index: {url: pgvector}": "index.url: \"pgvector\" is neither empty, nor \"database\", nor postgres://",
+		"index: {schema: public, url: database}\ndatabase: {url: \"postgres://a@b/c\"}": "index.schema: \"public\" cannot be",
+		"index: {max_connections: 0}":       "index.max_connections: at least 1",
+		"index: {timeout: 1ms}":             "index.timeout: between 100ms and 10m",
+		"index: {adress: x}":                "adress",
+		"index: {url: \"sqlite:index.db\"}": "is neither empty",
+	} {
+		if _, _, err := parseText(t, text); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+	for text, warned := range map[string]string{
+		"database: {url: \"postgres://a@b/c\"}\nindex: {url: database}":                      "",
+		"index: {url: \"postgres://a@b/c\"}":                                                 "",
+		"index: {url: \"postgres://a:hunter2@b/c\"}":                                         "index.url: holds a password",
+		"database: {url: \"postgres://a@b/c\"}\nindex: {url: database, password: \"env:P\"}": "index.password: is not used",
+	} {
+		_, warnings, err := parseText(t, text)
+		if all := strings.Join(warnings, "\n"); err != nil || strings.Contains(all, "hunter2") || warned == "" && all != "" || !strings.Contains(all, warned) {
+			t.Errorf("%s: %v, %v", text, warnings, err)
+		}
+	}
+}
+
 func TestTheExampleIsGoodAndShowsEverySection(t *testing.T) {
 	const path = "../../airfield.example.yaml"
 	t.Setenv("OPENAI_API_KEY", "x")

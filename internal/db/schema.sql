@@ -274,8 +274,33 @@ CREATE TABLE generations (
     dimensions BIGINT NOT NULL,
     state TEXT NOT NULL,
     created_at BIGINT NOT NULL,
+    cut BIGINT NOT NULL DEFAULT 0,
+    chunking TEXT NOT NULL DEFAULT '',
+    reason TEXT NOT NULL DEFAULT '',
+    started_by TEXT NOT NULL DEFAULT '',
+    phase TEXT NOT NULL DEFAULT '',
+    cursor TEXT NOT NULL DEFAULT '',
+    position BIGINT NOT NULL DEFAULT 0,
+    total BIGINT NOT NULL DEFAULT 0,
+    done BIGINT NOT NULL DEFAULT 0,
+    embedded BIGINT NOT NULL DEFAULT 0,
+    embed_us BIGINT NOT NULL DEFAULT 0,
+    refused BIGINT NOT NULL DEFAULT 0,
+    attempts BIGINT NOT NULL DEFAULT 0,
+    due_at BIGINT NOT NULL DEFAULT 0,
+    error TEXT NOT NULL DEFAULT '',
+    gate TEXT NOT NULL DEFAULT '',
+    auto_switch BIGINT NOT NULL DEFAULT 0,
+    leased_by TEXT NOT NULL DEFAULT '',
+    leased_until BIGINT NOT NULL DEFAULT 0,
+    ready_at BIGINT NOT NULL DEFAULT 0,
+    live_at BIGINT NOT NULL DEFAULT 0,
+    kept_until BIGINT NOT NULL DEFAULT 0,
+    reclaimed_at BIGINT NOT NULL DEFAULT 0,
     PRIMARY KEY (id)
 );
+CREATE INDEX generations_collection ON generations (collection_id, created_at);
+CREATE INDEX generations_open ON generations (state) WHERE reclaimed_at = 0;
 
 CREATE TABLE holds (
     document_id TEXT NOT NULL,
@@ -331,6 +356,17 @@ CREATE TABLE ledger (
 );
 CREATE INDEX ledger_lost ON ledger (at) WHERE kind = 'lost';
 CREATE INDEX ledger_user ON ledger (user_id, at) WHERE user_id <> '';
+
+CREATE TABLE manifests (
+    version_id TEXT NOT NULL,
+    cut BIGINT NOT NULL,
+    ordinal BIGINT NOT NULL,
+    chunk_id TEXT NOT NULL,
+    page_from BIGINT NOT NULL DEFAULT 0,
+    page_to BIGINT NOT NULL DEFAULT 0,
+    PRIMARY KEY (version_id, cut, ordinal)
+);
+CREATE INDEX manifests_chunk ON manifests (chunk_id);
 
 CREATE TABLE pauses (
     collection_id TEXT NOT NULL,
@@ -551,16 +587,6 @@ CREATE TABLE vectors (
     PRIMARY KEY (generation_id, chunk_id)
 );
 CREATE INDEX vectors_document ON vectors (document_id);
-
-CREATE TABLE version_chunks (
-    version_id TEXT NOT NULL,
-    ordinal BIGINT NOT NULL,
-    chunk_id TEXT NOT NULL,
-    page_from BIGINT NOT NULL DEFAULT 0,
-    page_to BIGINT NOT NULL DEFAULT 0,
-    PRIMARY KEY (version_id, ordinal)
-);
-CREATE INDEX version_chunks_chunk ON version_chunks (chunk_id);
 
 CREATE TABLE versions (
     id TEXT NOT NULL,

@@ -298,7 +298,7 @@ func (c *call) vectorOf(text string) ([]float32, error) {
 		ctx = telemetry.WithRemote(ctx, here)
 	}
 	begin := time.Now()
-	vectors, err := c.g.Embed(ctx, c.policy.alike.config.Model, []string{text}, map[string]string{"purpose": "cache"})
+	vectors, err := c.g.Embed(ctx, c.policy.alike.config.Model, []string{text}, map[string]string{"purpose": "cache"}, "")
 	c.row.Waited += time.Since(begin)
 	if err != nil {
 		return nil, err

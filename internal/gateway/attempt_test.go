@@ -222,7 +222,7 @@ func TestALargeAnswerPassesAndItsUsageIsFound(t *testing.T) {
 	if row := w.log.last(t, 1); row.Usage != (llm.Usage{Input: 77, Source: llm.Reported}) || row.ResponseSize != int64(len(body)) || row.Outcome != llm.OK {
 		t.Fatalf("%+v", row)
 	}
-	if v, err := w.Embed(context.Background(), "embed", []string{"x"}, nil); err != nil || len(v[0]) != 300_000 {
+	if v, err := w.Embed(context.Background(), "embed", []string{"x"}, nil, ""); err != nil || len(v[0]) != 300_000 {
 		t.Fatal(err)
 	}
 }

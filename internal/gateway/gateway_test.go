@@ -177,7 +177,7 @@ func TestEmbeddingsAndCompletionsOfOurOwnLeaveRowsToo(t *testing.T) {
 		}
 		jsonAnswer(whole)(rw, r)
 	})
-	vectors, err := w.Embed(context.Background(), "embed", []string{"a", "b"}, map[string]string{"purpose": "ingest"})
+	vectors, err := w.Embed(context.Background(), "embed", []string{"a", "b"}, map[string]string{"purpose": "ingest"}, "")
 	if err != nil || len(vectors) != 2 || vectors[0][2] != 0.5 || vectors[1][1] != 1 {
 		t.Fatal(vectors, err)
 	}
@@ -188,7 +188,7 @@ func TestEmbeddingsAndCompletionsOfOurOwnLeaveRowsToo(t *testing.T) {
 	if err != nil || got.Text != "Hello there" || got.Finish != "stop" || got.Cost != 194 || got.CallID != w.log.last(t, 2).ID || got.Model != "real-chat" {
 		t.Fatalf("%+v %v", got, err)
 	}
-	if _, err := w.Embed(context.Background(), "embed", nil, nil); err != nil {
+	if _, err := w.Embed(context.Background(), "embed", nil, nil, ""); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -204,7 +204,7 @@ func TestVectorsThatDoNotFitTheTextsAreAnError(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, jsonAnswer(`{"data":`+data+`,"usage":{"prompt_tokens":8,"total_tokens":8}}`))
-			if v, err := w.Embed(context.Background(), "embed", []string{"a", "b"}, nil); !fault.Is(err, fault.Upstream) {
+			if v, err := w.Embed(context.Background(), "embed", []string{"a", "b"}, nil, ""); !fault.Is(err, fault.Upstream) {
 				t.Fatal(v, err)
 			}
 		})

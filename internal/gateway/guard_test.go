@@ -144,7 +144,7 @@ func TestAWorkflowSeesTheModelsOfItsList(t *testing.T) {
 func TestPartsOfAirfieldEmbedWhatTheyMust(t *testing.T) {
 	s := newStage(t, guarded(gateway.WorkflowConfig{Models: []string{"chat"}, MaxInputTokens: 1, MaxRequestBytes: 1}), everyoneWorks())
 	ctx := caller.With(t.Context(), support)
-	if _, err := s.Embed(ctx, "embed", []string{"where is the parcel"}, nil); err != nil {
+	if _, err := s.Embed(ctx, "embed", []string{"where is the parcel"}, nil, ""); err != nil {
 		t.Error(err)
 	}
 	if _, err := s.Complete(ctx, gateway.Completion{Model: "chat", Messages: []gateway.Message{{Role: "user", Content: "where is the parcel"}}}); err != nil {

@@ -73,8 +73,8 @@ func (g *Gateway) Complete(ctx context.Context, q Completion) (Completed, error)
 }
 
 // Embed turns texts into vectors for a part of Airfield, the way every call goes. The vectors are as many as the
-// texts, in their order, and of one length.
-func (g *Gateway) Embed(ctx context.Context, model string, texts []string, tags map[string]string) ([][]float32, error) {
+// texts, in their order, and of one length. The priority is as in a Request.
+func (g *Gateway) Embed(ctx context.Context, model string, texts []string, tags map[string]string, priority string) ([][]float32, error) {
 	if len(texts) == 0 {
 		return nil, nil
 	}
@@ -85,7 +85,7 @@ func (g *Gateway) Embed(ctx context.Context, model string, texts []string, tags 
 	if err != nil {
 		return nil, fmt.Errorf("write embeddings request: %w", err)
 	}
-	_, answer, err := g.local(ctx, &Request{Surface: llm.Embeddings, Body: body, Tags: tags})
+	_, answer, err := g.local(ctx, &Request{Surface: llm.Embeddings, Body: body, Tags: tags, Priority: priority})
 	if err != nil {
 		return nil, err
 	}

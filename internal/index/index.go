@@ -6,8 +6,10 @@ package index
 import (
 	"context"
 	"iter"
+	"time"
 
 	"airfield/internal/caller"
+	"airfield/internal/fault"
 )
 
 // Document is everything an index holds of one document. Without chunks it says that the document is to be removed.
@@ -65,13 +67,16 @@ type Index interface {
 	// Replace makes the entries of each document exactly the given ones: for a search all of them at once, and
 	// durable when it returns. The space then has applied the changes up to sequence; a lower one than recorded
 	// does not take it back. It can be repeated with the same result. A document that Check refuses stops it, and
-	// then nothing is changed.
+	// then nothing is changed. It waits while somebody else has the space claimed.
 	Replace(ctx context.Context, space string, documents []Document, sequence int64) error
 	// Sequence is the highest change that the space has applied durably; 0 for an unknown space.
 	Sequence(ctx context.Context, space string) (int64, error)
 	// Search returns the best passages of the documents that the clearance sees and the filter matches.
 	Search(ctx context.Context, query Query) (Hits, error)
-	// Drop removes a space. Nothing of it remains on disk.
+	// Claim gives the right to change a space to one feeder at a time, of all processes that share the index. What a
+	// feeder reads of the database while it holds the claim is therefore not older than what the space has.
+	Claim(ctx context.Context, space string) (Claim, error)
+	// Drop removes a space. Nothing of it remains on disk. It waits like Replace.
 	Drop(ctx context.Context, space string) error
 	// Count says how many entries of a document are left: the proof of a deletion.
 	Count(ctx context.Context, space, documentID string) (int, error)
@@ -85,6 +90,25 @@ type Index interface {
 	Compact(ctx context.Context, space string) error
 	Close() error
 }
+
+// Claim is the right to change one space. A claim that was lost, because its connection or its process hung, changes
+// nothing any more: its methods fail.
+type Claim interface {
+	Replace(ctx context.Context, documents []Document, sequence int64) error
+	Drop(ctx context.Context) error
+	Release()
+}
+
+// ClaimWait is how long a claim is waited for at the most.
+const ClaimWait = 30 * time.Second
+
+// Busy says that another feeder has the space.
+func Busy(space string) error {
+	return fault.New(fault.Unavailable, "index_busy", "the index %s is being changed by another process", space)
+}
+
+// IsBusy reports whether an error is that of Busy.
+func IsBusy(err error) bool { return err != nil && fault.As(err).Code == "index_busy" }
 
 const (
 	DefaultLimit = 10

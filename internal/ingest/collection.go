@@ -2,6 +2,8 @@ package ingest
 
 import (
 	"time"
+
+	"airfield/internal/ingest/chunk"
 )
 
 // Who owns a collection's configuration.
@@ -22,6 +24,8 @@ type Collection struct {
 	GenerationID string            `json:"generation_id"`
 	Model        string            `json:"model"`      // of the live generation
 	Dimensions   int               `json:"dimensions"` // 0 until the first vector
+	Cut          int64             `json:"-"`          // of the live generation: which manifests are its
+	Chunking     chunk.Config      `json:"chunking"`   // of the live generation
 	Epoch        int64             `json:"epoch"`
 	Sequence     int64             `json:"sequence"`
 	CreatedAt    time.Time         `json:"created_at"`

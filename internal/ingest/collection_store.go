@@ -9,23 +9,31 @@ import (
 
 	"airfield/internal/db"
 	"airfield/internal/id"
+	"airfield/internal/ingest/chunk"
 )
 
-const collectionColumns = `c.id, c.name, c.title, c.owner, c.workflow, c.config, c.metadata, c.generation_id, g.model, g.dimensions,
+const collectionColumns = `c.id, c.name, c.title, c.owner, c.workflow, c.config, c.metadata, c.generation_id, g.model, g.dimensions, g.cut, g.chunking,
 	c.epoch, c.sequence, c.created_at, c.updated_at, COALESCE(c.missing_since, 0)
 	FROM collections c JOIN generations g ON g.id = c.generation_id`
 
 type scanner interface{ Scan(dest ...any) error }
 
 func scanCollection(row scanner) (c Collection, err error) {
-	var config, metadata string
+	var config, metadata, chunking string
 	var created, updated, missing int64
-	if err := row.Scan(&c.ID, &c.Name, &c.Title, &c.Owner, &c.Workflow, &config, &metadata, &c.GenerationID, &c.Model, &c.Dimensions,
+	if err := row.Scan(&c.ID, &c.Name, &c.Title, &c.Owner, &c.Workflow, &config, &metadata, &c.GenerationID, &c.Model, &c.Dimensions, &c.Cut, &chunking,
 		&c.Epoch, &c.Sequence, &created, &updated, &missing); err != nil {
 		return c, err
 	}
+	c.Config.Refresh = DefaultRefresh() // of one that was configured before there were any
 	if err := json.Unmarshal([]byte(config), &c.Config); err != nil {
 		return c, fmt.Errorf("read the configuration of collection %s: %w", c.Name, err)
+	}
+	if c.Chunking = c.Config.Chunking; chunking != "" {
+		c.Chunking = chunk.Config{}
+		if err := json.Unmarshal([]byte(chunking), &c.Chunking); err != nil {
+			return c, fmt.Errorf("read the chunking of collection %s: %w", c.Name, err)
+		}
 	}
 	if err := json.Unmarshal([]byte(metadata), &c.Metadata); err != nil {
 		return c, fmt.Errorf("read the metadata of collection %s: %w", c.Name, err)
@@ -64,19 +72,24 @@ func allCollections(ctx context.Context, q db.Querier) ([]Collection, error) {
 
 // insertCollection writes a new collection and its first generation.
 func insertCollection(ctx context.Context, tx *db.Tx, c Collection, now time.Time) (Collection, error) {
-	c.GenerationID, c.Model, c.CreatedAt, c.UpdatedAt = id.New("gen"), c.Config.EmbeddingModel, now, now
+	c.GenerationID, c.Model, c.Chunking, c.CreatedAt, c.UpdatedAt = id.New("gen"), c.Config.EmbeddingModel, c.Config.Chunking, now, now
 	config, metadata, err := c.encode()
 	if err != nil {
 		return c, err
 	}
 	at := db.Micros(now)
-	if _, err := tx.Exec(ctx, "INSERT INTO generations (id, collection_id, model, dimensions, state, created_at) VALUES (?,?,?,0,'live',?)",
-		c.GenerationID, c.ID, c.Model, at); err != nil {
+	if _, err := tx.Exec(ctx, "INSERT INTO generations (id, collection_id, model, chunking, dimensions, state, created_at, live_at) VALUES (?,?,?,?,0,'live',?,?)",
+		c.GenerationID, c.ID, c.Model, encodeChunking(c.Chunking), at, at); err != nil {
 		return c, err
 	}
 	_, err = tx.Exec(ctx, `INSERT INTO collections (id, name, title, owner, workflow, config, metadata, generation_id, created_at, updated_at)
 		VALUES (?,?,?,?,?,?,?,?,?,?)`, c.ID, c.Name, c.Title, c.Owner, c.Workflow, config, metadata, c.GenerationID, at, at)
 	return c, err
+}
+
+func encodeChunking(c chunk.Config) string {
+	b, _ := json.Marshal(c) // of texts and numbers
+	return string(b)
 }
 
 func (c Collection) encode() (config, metadata string, err error) {

@@ -133,7 +133,7 @@ func (p *Pipeline) UpdateCollection(ctx context.Context, nameOrID string, u Coll
 	}
 	err = p.DB.Tx(ctx, func(tx *db.Tx) error {
 		warnings, err := p.writeConfig(ctx, tx, before, c)
-		if err == nil && len(warnings) > 0 && c.Config.EmbeddingModel != before.Model {
+		if err == nil && (c.Config.EmbeddingModel != before.Model || c.Config.Chunking != before.Chunking) && len(warnings) > 0 {
 			err = fault.New(fault.Conflict, "embedding_model", "%s", strings.Join(warnings, "; ")).At("embedding_model")
 		}
 		return err
@@ -172,7 +172,7 @@ func (p *Pipeline) Status(ctx context.Context, nameOrID string) (s Status, err e
 	if err := p.DB.QueryRow(ctx, "SELECT COUNT(*), COALESCE(SUM(v.bytes), 0) FROM documents d JOIN versions v ON v.id = d.live_version_id WHERE d.collection_id = ?"+seen, args...).Scan(&s.Live, &s.Bytes); err != nil {
 		return s, err
 	}
-	if err := p.DB.QueryRow(ctx, "SELECT COUNT(*) FROM documents d JOIN version_chunks vc ON vc.version_id = d.live_version_id WHERE d.collection_id = ?"+seen, args...).Scan(&s.Chunks); err != nil {
+	if err := p.DB.QueryRow(ctx, "SELECT COUNT(*) FROM documents d JOIN manifests vc ON vc.version_id = d.live_version_id WHERE vc.cut = ? AND d.collection_id = ?"+seen, append([]any{c.Cut}, args...)...).Scan(&s.Chunks); err != nil {
 		return s, err
 	}
 	if err := p.DB.QueryRow(ctx, "SELECT COUNT(*) FROM runs r JOIN documents d ON d.id = r.document_id WHERE r.collection_id = ?"+seen+" AND r.kind = ? AND r.state IN (?,?)", append(args, kindPurge, runWaiting, runRunning)...).Scan(&s.Purging); err != nil {

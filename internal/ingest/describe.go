@@ -126,8 +126,8 @@ func (c Collection) metadataOf(ctx context.Context, q db.Querier, doc docRow, ve
 
 // metadataParts reads what a version's row says of its metadata: what was given with it, and what was found in its bytes.
 func metadataParts(ctx context.Context, q db.Querier, versionID string) (g given, found Metadata, name string, err error) {
-	var came, read string
-	if err := q.QueryRow(ctx, "SELECT name, metadata, extracted FROM versions WHERE id = ?", versionID).Scan(&name, &came, &read); err != nil {
+	var came, read, mediaType string
+	if err := q.QueryRow(ctx, "SELECT name, metadata, extracted, media_type FROM versions WHERE id = ?", versionID).Scan(&name, &came, &read, &mediaType); err != nil {
 		return g, found, "", err
 	}
 	if err := json.Unmarshal([]byte(came), &g); err != nil {
@@ -136,6 +136,7 @@ func metadataParts(ctx context.Context, q db.Querier, versionID string) (g given
 	if err := json.Unmarshal([]byte(read), &found); err != nil {
 		return g, found, "", fmt.Errorf("read what was found in version %s: %w", versionID, err)
 	}
+	found.likely = likelyType(mediaType)
 	return g, found, name, nil
 }
 

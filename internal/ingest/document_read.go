@@ -57,12 +57,15 @@ func (p *Pipeline) GetDocument(ctx context.Context, documentID string) (Document
 	return d, p.fillVersion(ctx, &d.Newest)
 }
 
+// liveManifest are the manifests that the live generations search.
+const liveManifest = "manifests vc JOIN versions v ON v.id = vc.version_id JOIN collections l ON l.id = v.collection_id JOIN generations g ON g.id = l.generation_id AND g.cut = vc.cut"
+
 // fillVersion adds what a version's own row does not hold.
 func (p *Pipeline) fillVersion(ctx context.Context, v *Version) (err error) {
 	if v.Run, err = newestRun(ctx, p.DB, "r.version_id = ?", v.ID); err != nil {
 		return err
 	}
-	return p.DB.QueryRow(ctx, "SELECT COUNT(*) FROM version_chunks WHERE version_id = ?", v.ID).Scan(&v.Chunks)
+	return p.DB.QueryRow(ctx, "SELECT COUNT(*) FROM "+liveManifest+" WHERE vc.version_id = ?", v.ID).Scan(&v.Chunks)
 }
 
 // FindDocument returns a document of a collection by its name in the source.
@@ -218,7 +221,7 @@ func (p *Pipeline) ListChunks(ctx context.Context, documentID string, version in
 			return c, err
 		}
 		return c, json.Unmarshal([]byte(heading), &c.Heading)
-	}, "SELECT c.id, vc.ordinal, c.heading, vc.page_from, vc.page_to, c.kind, c.tokens, c.text FROM version_chunks vc JOIN chunks c ON c.id = vc.chunk_id WHERE vc.version_id = ? ORDER BY vc.ordinal", v.ID)
+	}, "SELECT c.id, vc.ordinal, c.heading, vc.page_from, vc.page_to, c.kind, c.tokens, c.text FROM "+liveManifest+" JOIN chunks c ON c.id = vc.chunk_id WHERE vc.version_id = ? ORDER BY vc.ordinal", v.ID)
 }
 
 // Content opens the bytes of a version, of the live one (or the newest, where none is) where version is 0.

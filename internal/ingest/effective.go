@@ -12,6 +12,7 @@ import (
 	"airfield/internal/caller"
 	"airfield/internal/db"
 	"airfield/internal/fault"
+	"airfield/internal/ingest/schema"
 )
 
 // given is what came with a version, as its row keeps it.
@@ -27,12 +28,12 @@ func (g given) equal(o given) bool {
 }
 
 // resolve decides a document's metadata: upload or sidecar, then what was found in the bytes, then the source's
-// defaults, then the collection's. It fails when what came cannot be used or does not meet the schema.
+// defaults, then the collection's; the type last by the format, where that leaves no doubt. It fails when what came cannot be used or does not meet the schema.
 func (c Collection) resolve(source string, g given, found Metadata) (Metadata, error) {
 	if g.Problem != "" {
 		return Metadata{}, fault.New(fault.Invalid, CodeMetadata, "%s", g.Problem).Hinted("correct the sidecar; until then the document is restricted")
 	}
-	schema, err := compileSchema(c.Config.MetadataSchema)
+	rules, err := schema.Compile(c.Config.MetadataSchema)
 	if err != nil {
 		return Metadata{}, fault.New(fault.Invalid, "schema_invalid", "the metadata_schema of collection %s cannot be used: %w", c.Name, err)
 	}
@@ -41,7 +42,23 @@ func (c Collection) resolve(source string, g given, found Metadata) (Metadata, e
 	if m.Tier == caller.None {
 		m.Tier = caller.Restricted
 	}
-	return m, m.validate(schema)
+	if m.Type == "" && rules == nil { // a schema is about what people say
+		m.Type = found.likely
+	}
+	return m, m.validate(rules)
+}
+
+// likelyType is the type of a document whose format leaves no doubt of it; "" for the formats that hold anything.
+func likelyType(mediaType string) string {
+	switch mediaType {
+	case "message/rfc822":
+		return "email"
+	case "application/vnd.openxmlformats-officedocument.presentationml.presentation":
+		return "presentation"
+	case "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet":
+		return "spreadsheet"
+	}
+	return ""
 }
 
 // wanted leaves out found fields that a closed schema does not name: nobody chose that a PDF tells its author.

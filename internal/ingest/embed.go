@@ -14,9 +14,10 @@ import (
 
 // passage is a chunk that has no vector yet.
 type passage struct {
-	chunk   string
-	ordinal int
-	text    string // what is embedded: the headings it stands under, then the passage
+	chunk    string
+	document string
+	ordinal  int
+	text     string // what is embedded: the headings it stands under, then the passage
 }
 
 // Codes of what an embedding can fail with.
@@ -26,24 +27,26 @@ const (
 )
 
 // missing are the version's next passages without a vector, in reading order.
-func missing(ctx context.Context, q db.Querier, generation, version string, limit int) ([]passage, error) {
-	return collect(ctx, q, func(row scanner) (p passage, err error) {
-		var heading, text string
-		if err := row.Scan(&p.chunk, &p.ordinal, &heading, &text); err != nil {
-			return p, err
-		}
-		var path []string
-		if err := json.Unmarshal([]byte(heading), &path); err != nil {
-			return p, err
-		}
-		p.text = text
-		if len(path) > 0 {
-			p.text = strings.Join(path, " > ") + "\n" + text
-		}
-		return p, nil
-	}, `SELECT c.id, vc.ordinal, c.heading, c.text FROM version_chunks vc JOIN chunks c ON c.id = vc.chunk_id
-		WHERE vc.version_id = ? AND NOT EXISTS (SELECT 1 FROM vectors v WHERE v.generation_id = ? AND v.chunk_id = vc.chunk_id)
-		ORDER BY vc.ordinal LIMIT ?`, version, generation, limit)
+func missing(ctx context.Context, q db.Querier, c Collection, version string, limit int) ([]passage, error) {
+	return collect(ctx, q, scanPassage, `SELECT c.id, c.document_id, vc.ordinal, c.heading, c.text FROM manifests vc JOIN chunks c ON c.id = vc.chunk_id
+		WHERE vc.version_id = ? AND vc.cut = ? AND NOT EXISTS (SELECT 1 FROM vectors v WHERE v.generation_id = ? AND v.chunk_id = vc.chunk_id)
+		ORDER BY vc.ordinal LIMIT ?`, version, c.Cut, c.GenerationID, limit)
+}
+
+func scanPassage(row scanner) (p passage, err error) {
+	var heading, text string
+	if err := row.Scan(&p.chunk, &p.document, &p.ordinal, &heading, &text); err != nil {
+		return p, err
+	}
+	var path []string
+	if err := json.Unmarshal([]byte(heading), &path); err != nil {
+		return p, err
+	}
+	p.text = text
+	if len(path) > 0 {
+		p.text = strings.Join(path, " > ") + "\n" + text
+	}
+	return p, nil
 }
 
 // embed gives every passage of the version a vector. Each batch is a commit, the last one together with the step: a
@@ -55,7 +58,7 @@ func (p *Pipeline) embed(ctx context.Context, r *runRow) error {
 		if err != nil {
 			return gone(err)
 		}
-		batch, err := missing(ctx, p.DB, c.GenerationID, r.Version, p.config.EmbedBatch)
+		batch, err := missing(ctx, p.DB, c, r.Version, p.config.EmbedBatch)
 		if err != nil {
 			return err
 		}
@@ -155,21 +158,27 @@ func (p *Pipeline) vectors(ctx context.Context, c Collection, batch []passage) (
 	if len(batch) == 0 {
 		return nil, nil
 	}
-	b := &bisection{pipeline: p, collection: c, out: make([][]float32, len(batch)), size: c.Dimensions}
-	b.embed(ctx, batch, 0)
+	b := bisect(ctx, p.Embedder, c, batch, false)
 	if b.outage != nil {
 		return b.out, b.outage
 	}
 	return b.out, b.culprit
 }
 
+// bisect embeds a batch; works says that the model is known to take texts.
+func bisect(ctx context.Context, model Embedder, c Collection, batch []passage, works bool) *bisection {
+	b := &bisection{embedder: model, collection: c, some: works, out: make([][]float32, len(batch)), size: c.Dimensions}
+	b.embed(ctx, batch, 0)
+	return b
+}
+
 // bisection is one batch on its way through a model.
 type bisection struct {
-	pipeline   *Pipeline
+	embedder   Embedder
 	collection Collection
 	out        [][]float32
 	size       int   // of every vector; 0 until the first
-	some       bool  // a part of the batch was taken
+	some       bool  // a part of the batch was taken, or of one before
 	refused    int   // passages that were refused alone
 	culprit    error // the first of them
 	outage     error // the model takes nothing at all, or could not be asked
@@ -180,7 +189,7 @@ func (b *bisection) embed(ctx context.Context, batch []passage, at int) {
 	for i, p := range batch {
 		texts[i] = p.text
 	}
-	vectors, err := b.pipeline.Embedder.Embed(ctx, b.collection.Model, texts)
+	vectors, err := b.embedder.Embed(ctx, b.collection.Model, texts)
 	if err == nil && len(vectors) != len(batch) {
 		err = fault.New(fault.Upstream, CodeVector, "the model %s gave %d vectors for %d texts", b.collection.Model, len(vectors), len(batch))
 	}

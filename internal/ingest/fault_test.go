@@ -51,7 +51,7 @@ func TestOneBadTextDoesNotFailItsBatch(t *testing.T) {
 				h.start()
 				r := h.upload("docs", "a.md", prose("a", 5)+"\n## Poison\n\nThis passage is the poison.\n\n"+strings.ReplaceAll(prose("b", 2), "# The book", "## The book"), ingest.Metadata{})
 				v := h.settled(r.VersionID, ingest.Dead)
-				all, vectors := h.count("SELECT COUNT(*) FROM version_chunks"), h.count("SELECT COUNT(*) FROM vectors")
+				all, vectors := h.count("SELECT COUNT(*) FROM manifests"), h.count("SELECT COUNT(*) FROM vectors")
 				bad := h.texts("SELECT id FROM chunks WHERE text LIKE '%is the poison%'")
 				if len(bad) != 1 || !strings.Contains(v.Run.Error, bad[0]) {
 					t.Errorf("the chunk %v is not named: %s", bad, v.Run.Error)

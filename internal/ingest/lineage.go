@@ -141,7 +141,9 @@ func (p *Pipeline) placeChunk(ctx context.Context, d Document, chunk *LineageChu
 	}
 	list, err := collect(ctx, p.DB, func(row scanner) (pl place, err error) {
 		return pl, row.Scan(&pl.version, &pl.number, &pl.chunk.Ordinal, &pl.chunk.PageFrom, &pl.chunk.PageTo)
-	}, "SELECT v.id, v.number, vc.ordinal, vc.page_from, vc.page_to FROM version_chunks vc JOIN versions v ON v.id = vc.version_id WHERE vc.chunk_id = ? ORDER BY v.number DESC, vc.ordinal", chunk.ID)
+	}, `SELECT v.id, v.number, m.ordinal, m.page_from, m.page_to FROM manifests m JOIN versions v ON v.id = m.version_id
+		JOIN collections c ON c.id = v.collection_id LEFT JOIN generations g ON g.id = c.generation_id
+		WHERE m.chunk_id = ? ORDER BY v.number DESC, CASE WHEN m.cut = g.cut THEN 0 ELSE 1 END, m.ordinal`, chunk.ID)
 	if err != nil {
 		return "", err
 	}

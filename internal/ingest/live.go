@@ -20,7 +20,7 @@ func (p *Pipeline) store(ctx context.Context, r *runRow) error {
 		if err != nil {
 			return gone(err)
 		}
-		var number, newer, without int
+		var number, newer, pieces, without int
 		if err := tx.QueryRow(ctx, "SELECT number FROM versions WHERE id = ?", r.Version).Scan(&number); err != nil {
 			return err
 		}
@@ -30,10 +30,13 @@ func (p *Pipeline) store(ctx context.Context, r *runRow) error {
 		if newer > 0 {
 			return errOvertaken
 		}
-		// The collection's generation may have changed since the last batch was embedded.
-		if err := tx.QueryRow(ctx, `SELECT COUNT(*) FROM version_chunks vc WHERE vc.version_id = ? AND NOT EXISTS
-			(SELECT 1 FROM vectors v WHERE v.generation_id = ? AND v.chunk_id = vc.chunk_id)`, r.Version, c.GenerationID).Scan(&without); err != nil {
+		// Another generation may have become live since the version was cut, or since its last batch was embedded.
+		if err := tx.QueryRow(ctx, `SELECT COUNT(*), COALESCE(SUM(CASE WHEN EXISTS (SELECT 1 FROM vectors v WHERE v.generation_id = ? AND v.chunk_id = vc.chunk_id)
+			THEN 0 ELSE 1 END), 0) FROM manifests vc WHERE vc.version_id = ? AND vc.cut = ?`, c.GenerationID, r.Version, c.Cut).Scan(&pieces, &without); err != nil {
 			return err
+		}
+		if pieces == 0 {
+			return errUncut
 		}
 		if without > 0 {
 			return errUnembedded
@@ -63,13 +66,19 @@ func (p *Pipeline) store(ctx context.Context, r *runRow) error {
 		}
 		return p.Audit.Record(ctx, tx, access.Entry{Action: "document.live", Target: doc.ID, Detail: map[string]any{"collection": c.Name, "version": number, "tier": m.Tier}})
 	})
-	if errors.Is(err, errUnembedded) {
+	switch {
+	case errors.Is(err, errUncut):
+		return p.advance(ctx, r, StepChunk, nil, nil)
+	case errors.Is(err, errUnembedded):
 		return p.advance(ctx, r, StepEmbed, nil, nil)
 	}
 	return err
 }
 
-var errUnembedded = errors.New("passages are without a vector")
+var (
+	errUncut      = errors.New("the version has no passages in the live generation's cut")
+	errUnembedded = errors.New("passages are without a vector")
+)
 
 // stepBack makes every version below number superseded, and ends their runs: dead letters of what is past are closed.
 func stepBack(ctx context.Context, tx *db.Tx, documentID string, number int) error {
@@ -85,12 +94,12 @@ func stepBack(ctx context.Context, tx *db.Tx, documentID string, number int) err
 
 // dropUnneeded removes manifests of versions that are past, then passages and vectors in no manifest.
 func dropUnneeded(ctx context.Context, tx *db.Tx, documentID string) error {
-	if _, err := tx.Exec(ctx, "DELETE FROM version_chunks WHERE version_id IN (SELECT id FROM versions WHERE document_id = ? AND state IN (?,?))", documentID, Superseded, Deleted); err != nil {
+	if _, err := tx.Exec(ctx, "DELETE FROM manifests WHERE version_id IN (SELECT id FROM versions WHERE document_id = ? AND state IN (?,?))", documentID, Superseded, Deleted); err != nil {
 		return err
 	}
 	for _, table := range []string{"vectors WHERE document_id = ? AND chunk_id", "chunks WHERE document_id = ? AND id"} {
 		if _, err := tx.Exec(ctx, "DELETE FROM "+table+` NOT IN
-			(SELECT vc.chunk_id FROM version_chunks vc JOIN versions v ON v.id = vc.version_id WHERE v.document_id = ?)`, documentID, documentID); err != nil {
+			(SELECT vc.chunk_id FROM manifests vc JOIN versions v ON v.id = vc.version_id WHERE v.document_id = ?)`, documentID, documentID); err != nil {
 			return err
 		}
 	}

@@ -77,7 +77,7 @@ func open(t testing.TB, d *db.DB, dir string, c ingest.Config) *house {
 	ec.Command = []string{exe, "extract-child"}
 	ex := extract.New(ec, log)
 	h := &house{t: t, db: d, bucket: b, queue: q, embedder: &embedder{}, index: &index{db: d}, audit: access.NewAudit(d)}
-	h.Pipeline = ingest.New(c, ingest.Parts{DB: d, Bucket: b, Queue: ingest.Jobs(q), Extractor: ex, Embedder: h.embedder, Index: h.index,
+	h.Pipeline = ingest.New(c, ingest.Parts{DB: d, Bucket: b, Queue: ingest.Jobs(q), Extractor: ex, Embedder: h.embedder, Refresher: h.embedder, Searcher: searcher{d}, Prices: prices{}, Index: h.index,
 		Audit: h.audit, Tracer: telemetry.NewTracer(nil), TempDir: os.TempDir(), Log: log})
 	h.Register(q)
 	h.stop = func() {}
@@ -172,10 +172,13 @@ func (h *house) sound() {
 		"open runs of versions that have ended":       "SELECT COUNT(*) FROM runs r JOIN versions v ON v.id = r.version_id WHERE r.state IN ('waiting','running') AND v.state NOT IN ('pending','running')",
 		"dead versions without a dead run":            "SELECT COUNT(*) FROM versions v WHERE v.state = 'dead' AND NOT EXISTS (SELECT 1 FROM runs r WHERE r.version_id = v.id AND r.state = 'dead')",
 		"dead runs of versions that are not dead":     "SELECT COUNT(*) FROM runs r JOIN versions v ON v.id = r.version_id WHERE r.state = 'dead' AND v.state <> 'dead'",
-		"manifest rows without a chunk":               "SELECT COUNT(*) FROM version_chunks vc WHERE NOT EXISTS (SELECT 1 FROM chunks c WHERE c.id = vc.chunk_id)",
-		"chunks in no manifest":                       "SELECT COUNT(*) FROM chunks c WHERE NOT EXISTS (SELECT 1 FROM version_chunks vc WHERE vc.chunk_id = c.id)",
+		"manifest rows without a chunk":               "SELECT COUNT(*) FROM manifests vc WHERE NOT EXISTS (SELECT 1 FROM chunks c WHERE c.id = vc.chunk_id)",
+		"chunks in no manifest":                       "SELECT COUNT(*) FROM chunks c WHERE NOT EXISTS (SELECT 1 FROM manifests vc WHERE vc.chunk_id = c.id)",
 		"vectors without a chunk":                     "SELECT COUNT(*) FROM vectors v WHERE NOT EXISTS (SELECT 1 FROM chunks c WHERE c.id = v.chunk_id)",
-		"live passages without a vector":              "SELECT COUNT(*) FROM version_chunks vc JOIN versions v ON v.id = vc.version_id JOIN collections c ON c.id = v.collection_id WHERE v.state = 'live' AND NOT EXISTS (SELECT 1 FROM vectors x WHERE x.generation_id = c.generation_id AND x.chunk_id = vc.chunk_id)",
+		"live passages without a vector":              "SELECT COUNT(*) FROM manifests vc JOIN versions v ON v.id = vc.version_id JOIN collections c ON c.id = v.collection_id JOIN generations g ON g.id = c.generation_id AND g.cut = vc.cut WHERE v.state = 'live' AND NOT EXISTS (SELECT 1 FROM vectors x WHERE x.generation_id = c.generation_id AND x.chunk_id = vc.chunk_id)",
+		"live versions without a manifest":            "SELECT COUNT(*) FROM versions v JOIN collections c ON c.id = v.collection_id JOIN generations g ON g.id = c.generation_id WHERE v.state = 'live' AND NOT EXISTS (SELECT 1 FROM manifests m WHERE m.version_id = v.id AND m.cut = g.cut)",
+		"collections whose generation is not live":    "SELECT COUNT(*) FROM collections c LEFT JOIN generations g ON g.id = c.generation_id WHERE c.deleted_at IS NULL AND (g.state IS NULL OR g.state <> 'live')",
+		"vectors of generations that are gone":        "SELECT COUNT(*) FROM vectors v JOIN generations g ON g.id = v.generation_id WHERE g.reclaimed_at > 0",
 		"deleted documents with versions not deleted": "SELECT COUNT(*) FROM documents d JOIN versions v ON v.document_id = d.id WHERE d.deleted_at IS NOT NULL AND v.state <> 'deleted'",
 		"changes beyond their collection's sequence":  "SELECT COUNT(*) FROM changes x JOIN collections c ON c.id = x.collection_id WHERE x.sequence > c.sequence",
 		"collections whose changes do not add up":     "SELECT COUNT(*) FROM collections c WHERE c.sequence <> (SELECT COUNT(*) FROM changes x WHERE x.collection_id = c.id)",
@@ -198,6 +201,8 @@ type embedder struct {
 	texts atomic.Int64
 	calls atomic.Int64
 	fail  func(texts []string) error
+	only  func(model string, texts []string) error // like fail
+	by    sync.Map                                 // texts by model: *atomic.Int64
 	spoil func(text string, v []float32) []float32
 }
 
@@ -214,6 +219,13 @@ func (e *embedder) Embed(ctx context.Context, model string, texts []string) ([][
 			return nil, err
 		}
 	}
+	if e.only != nil {
+		if err := e.only(model, texts); err != nil {
+			return nil, err
+		}
+	}
+	counted, _ := e.by.LoadOrStore(model, new(atomic.Int64))
+	counted.(*atomic.Int64).Add(int64(len(texts)))
 	out := make([][]float32, len(texts))
 	for i, text := range texts {
 		h := fnv.New64a()
@@ -244,7 +256,7 @@ func (x *index) CatchUp(ctx context.Context, collectionID string) error {
 	if x.lag.Load() {
 		return fmt.Errorf("the index is away")
 	}
-	rows, err := x.db.Query(ctx, "SELECT d.id, (SELECT COUNT(*) FROM version_chunks vc WHERE vc.version_id = d.live_version_id) FROM documents d WHERE d.collection_id = ? AND d.live_version_id IS NOT NULL", collectionID)
+	rows, err := x.db.Query(ctx, "SELECT d.id, (SELECT COUNT(*) FROM manifests vc WHERE vc.version_id = d.live_version_id) FROM documents d WHERE d.collection_id = ? AND d.live_version_id IS NOT NULL", collectionID)
 	if err != nil {
 		return err
 	}

@@ -2,7 +2,6 @@ package ingest
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -10,12 +9,10 @@ import (
 	"time"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
-	"github.com/santhosh-tekuri/jsonschema/v6/kind"
-	"golang.org/x/text/language"
-	"golang.org/x/text/message"
 
 	"airfield/internal/caller"
 	"airfield/internal/fault"
+	"airfield/internal/ingest/schema"
 )
 
 // CodeMetadata is the reason of a dead letter whose metadata is malformed or against the collection's schema.
@@ -30,6 +27,8 @@ type Metadata struct {
 	Date         string // YYYY-MM-DD
 	Tags         []string
 	Fields       map[string]any // free: strings, numbers, booleans, lists of strings
+
+	likely string // of what was found in bytes: the type where nobody says one, by the format; kept nowhere
 }
 
 var standardFields = []string{"title", "tier", "business_unit", "type", "date", "tags"}
@@ -141,9 +140,12 @@ func (m Metadata) Over(base Metadata) Metadata {
 	return m
 }
 
-// validate holds the metadata against a collection's schema; the fault points at the field.
-func (m Metadata) validate(schema *jsonschema.Schema) error {
-	if schema == nil {
+// maxFailures is how many things that are wrong are told at once.
+const maxFailures = 10
+
+// validate holds the metadata against a collection's schema; the fault points at each field that is wrong.
+func (m Metadata) validate(rules *jsonschema.Schema) error {
+	if rules == nil {
 		return nil
 	}
 	raw, err := json.Marshal(m.Flat())
@@ -154,21 +156,19 @@ func (m Metadata) validate(schema *jsonschema.Schema) error {
 	if err != nil {
 		return err
 	}
-	err = schema.Validate(doc)
-	var v *jsonschema.ValidationError
-	if !errors.As(err, &v) {
-		return err
+	failures, more := schema.Check(rules, doc, maxFailures)
+	if len(failures) == 0 {
+		return nil
 	}
-	for len(v.Causes) > 0 {
-		v = v.Causes[0]
+	said := make([]string, len(failures))
+	for i, f := range failures {
+		said[i] = f.String()
 	}
-	at := "/" + strings.Join(v.InstanceLocation, "/")
-	if r, ok := v.ErrorKind.(*kind.Required); ok && len(r.Missing) > 0 {
-		at = strings.TrimSuffix(at, "/") + "/" + r.Missing[0]
+	if more > 0 {
+		said = append(said, fmt.Sprintf("and %d more", more))
 	}
-	said := v.ErrorKind.LocalizedString(message.NewPrinter(language.English))
-	return fault.New(fault.Invalid, CodeMetadata, "the metadata does not meet the collection's schema at %s: %s", at, said).
-		Hinted("correct the field in the upload or in the sidecar NAME.meta.yaml, or change metadata_schema of the collection").At(at)
+	return fault.New(fault.Invalid, CodeMetadata, "the metadata does not meet the collection's schema at %s", strings.Join(said, "; ")).
+		Hinted("correct it in the upload or in the sidecar NAME.meta.yaml, or change metadata_schema of the collection").At(failures[0].Pointer)
 }
 
 func invalidField(key, format string, args ...any) error {

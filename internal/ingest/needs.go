@@ -7,6 +7,7 @@ import (
 	"airfield/internal/access"
 	"airfield/internal/db"
 	"airfield/internal/ingest/extract"
+	"airfield/internal/money"
 )
 
 // Embedder turns texts into vectors, one each, in order. The gateway satisfies it, in process or over HTTP, so that
@@ -23,9 +24,33 @@ type Searchable interface {
 	Compacted(collectionID string, by time.Time) bool
 }
 
-// Extractor reads a file's blocks; extract.Extractor satisfies it.
+// Searcher finds passages in one generation of a collection, live or not; retrieval satisfies it. The best come first.
+type Searcher interface {
+	SearchGeneration(ctx context.Context, collectionID, generationID, query string, limit int) ([]Found, error)
+}
+
+// Found is a passage that a generation gives for a query.
+type Found struct {
+	ChunkID, DocumentID, SourceKey string
+}
+
+// Prices says what embedding costs; the gateway's price list satisfies it.
+type Prices interface {
+	// EmbeddingCost is what so many tokens cost at the deployment of a model that is asked first. A model that there is
+	// not is an error.
+	EmbeddingCost(ctx context.Context, model string, tokens int64) (EmbeddingCost, error)
+}
+
+// EmbeddingCost is an estimate by the price list.
+type EmbeddingCost struct {
+	Deployment string
+	Cost       money.Nanos
+	Priced     bool
+}
+
+// Extractor reads a file's blocks, by what the collection says of records; extract.Extractor satisfies it.
 type Extractor interface {
-	Extract(ctx context.Context, path, name, declaredType string, each func(extract.Page) error) (extract.Result, error)
+	ExtractRecords(ctx context.Context, path, name, declaredType string, records *extract.Records, each func(extract.Page) error) (extract.Result, error)
 }
 
 // Audit appends to the audit log in the transaction of the change; access.Audit satisfies it.

@@ -19,6 +19,9 @@ type Parts struct {
 	Queue     Queue
 	Extractor Extractor
 	Embedder  Embedder
+	Refresher Embedder // for generations that are built: behind everybody who waits
+	Searcher  Searcher
+	Prices    Prices
 	Index     Searchable
 	Audit     Audit
 	Tracer    *telemetry.Tracer

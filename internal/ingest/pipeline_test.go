@@ -80,7 +80,7 @@ func TestOneChangedSentenceEmbedsOneOrTwoChunks(t *testing.T) {
 		}
 		h.settled(second.VersionID, ingest.Live)
 		h.settled(first.VersionID, ingest.Superseded)
-		n, all := h.embedder.texts.Load()-before, h.count("SELECT COUNT(*) FROM version_chunks WHERE version_id = ?", second.VersionID)
+		n, all := h.embedder.texts.Load()-before, h.count("SELECT COUNT(*) FROM manifests WHERE version_id = ?", second.VersionID)
 		t.Logf("%d of %d chunks embedded again", n, all)
 		if n < 1 || n > max(2, int64(all*3/100)) {
 			t.Errorf("%d of %d chunks embedded again", n, all)

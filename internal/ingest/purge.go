@@ -104,7 +104,7 @@ func (p *Pipeline) purgeRows(ctx context.Context, r *runRow) error {
 
 func purgeDocumentRows(ctx context.Context, tx *db.Tx, documentID string, removed map[string]int64) error {
 	for _, t := range []struct{ name, query string }{
-		{"manifest_rows", "DELETE FROM version_chunks WHERE version_id IN (SELECT id FROM versions WHERE document_id = ?)"},
+		{"manifest_rows", "DELETE FROM manifests WHERE version_id IN (SELECT id FROM versions WHERE document_id = ?)"},
 		{"vectors", "DELETE FROM vectors WHERE document_id = ?"},
 		{"chunks", "DELETE FROM chunks WHERE document_id = ?"},
 		{"", "DELETE FROM run_steps WHERE run_id IN (SELECT id FROM runs WHERE kind = 'ingest' AND document_id = ?)"},
@@ -249,7 +249,7 @@ func (p *Pipeline) prove(ctx context.Context, r *runRow) error {
 	return p.advance(ctx, r, "", proof, func(tx *db.Tx, _ docRow) error {
 		if r.Document == "" {
 			// Nothing is left that could be named: the deleted generations' vectors are gone with their documents.
-			if _, err := tx.Exec(ctx, "UPDATE generations SET state = 'retired' WHERE collection_id = ?", r.Collection); err != nil {
+			if _, err := tx.Exec(ctx, "UPDATE generations SET state = ?, reclaimed_at = ? WHERE collection_id = ?", GenerationReclaimed, db.Micros(time.Now()), r.Collection); err != nil {
 				return err
 			}
 		}
@@ -262,7 +262,7 @@ func (p *Pipeline) countLeft(ctx context.Context, documents []string, left map[s
 		for _, t := range []struct{ name, query string }{
 			{"vectors", "SELECT COUNT(*) FROM vectors WHERE document_id = ?"},
 			{"chunks", "SELECT COUNT(*) FROM chunks WHERE document_id = ?"},
-			{"manifest_rows", "SELECT COUNT(*) FROM version_chunks WHERE version_id IN (SELECT id FROM versions WHERE document_id = ?)"},
+			{"manifest_rows", "SELECT COUNT(*) FROM manifests WHERE version_id IN (SELECT id FROM versions WHERE document_id = ?)"},
 		} {
 			var n int64
 			if err := p.DB.QueryRow(ctx, t.query, d).Scan(&n); err != nil {

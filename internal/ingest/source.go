@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"path"
+	"slices"
+	"strings"
 	"time"
 
 	"airfield/internal/access"
@@ -32,6 +34,7 @@ type Source struct {
 	Cursor       string       `json:"-"` // what the source itself remembers
 	ScannedAt    time.Time    `json:"scanned_at,omitzero"`
 	Config       SourceConfig `json:"config"`
+	MaxFileBytes int64        `json:"-"` // the largest item that the collection takes
 }
 
 // Held is what a source does not remove before somebody confirms it.
@@ -61,7 +64,7 @@ func (c Collection) scanSource(row scanner) (s Source, err error) {
 	if err := row.Scan(&s.ID, &s.CollectionID, &s.Name, &s.Kind, &s.State, &s.Message, &held, &s.Cursor, &scanned); err != nil {
 		return s, err
 	}
-	s.Collection, s.ScannedAt, s.Config = c.Name, db.Time(scanned), c.Config.Sources[s.Name]
+	s.Collection, s.ScannedAt, s.Config, s.MaxFileBytes = c.Name, db.Time(scanned), c.Config.Sources[s.Name], c.Config.MaxFileBytes
 	if held != "" {
 		err = json.Unmarshal([]byte(held), &s.Held)
 	}
@@ -178,25 +181,71 @@ func (p *Pipeline) SaveSource(ctx context.Context, s Source) error {
 	return err
 }
 
+const itemColumns = "SELECT source_id, key, fingerprint, identity, sha256, sidecar, document_id FROM source_items"
+
+func scanItem(row scanner) (i Item, err error) {
+	return i, row.Scan(&i.SourceID, &i.Key, &i.Fingerprint, &i.Identity, &i.SHA256, &i.Sidecar, &i.DocumentID)
+}
+
 // Items returns what a source last saw, by key. For what reads sources.
 func (p *Pipeline) Items(ctx context.Context, sourceID string) (map[string]Item, error) {
 	if err := tends(ctx); err != nil {
 		return nil, err
 	}
-	rows, err := p.DB.Query(ctx, "SELECT key, fingerprint, identity, sha256, sidecar, document_id FROM source_items WHERE source_id = ?", sourceID)
+	rows, err := p.DB.Query(ctx, itemColumns+" WHERE source_id = ?", sourceID)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
 	items := map[string]Item{}
 	for rows.Next() {
-		i := Item{SourceID: sourceID}
-		if err := rows.Scan(&i.Key, &i.Fingerprint, &i.Identity, &i.SHA256, &i.Sidecar, &i.DocumentID); err != nil {
+		i, err := scanItem(rows)
+		if err != nil {
 			return nil, err
 		}
 		items[i.Key] = i
 	}
 	return items, rows.Err()
+}
+
+// ItemsOf is Items for some keys. For what reads sources.
+func (p *Pipeline) ItemsOf(ctx context.Context, sourceID string, keys []string) (map[string]Item, error) {
+	if err := tends(ctx); err != nil {
+		return nil, err
+	}
+	items := map[string]Item{}
+	const atOnce = 500
+	for part := range slices.Chunk(keys, atOnce) {
+		args := []any{sourceID}
+		for _, key := range part {
+			args = append(args, key)
+		}
+		list, err := collect(ctx, p.DB, scanItem, itemColumns+" WHERE source_id = ? AND key IN (?"+strings.Repeat(",?", len(part)-1)+")", args...)
+		if err != nil {
+			return nil, err
+		}
+		for _, i := range list {
+			items[i.Key] = i
+		}
+	}
+	return items, nil
+}
+
+// CountItems is how many items a source has. For what reads sources.
+func (p *Pipeline) CountItems(ctx context.Context, sourceID string) (n int, err error) {
+	if err := tends(ctx); err != nil {
+		return 0, err
+	}
+	return n, p.DB.QueryRow(ctx, "SELECT COUNT(*) FROM source_items WHERE source_id = ?", sourceID).Scan(&n)
+}
+
+// SaveCursor keeps what a source remembers between two scans, and leaves its state alone. For what reads sources.
+func (p *Pipeline) SaveCursor(ctx context.Context, sourceID, cursor string) error {
+	if err := tends(ctx); err != nil {
+		return err
+	}
+	_, err := p.DB.Exec(ctx, "UPDATE sources SET cursor = ? WHERE id = ?", cursor, sourceID)
+	return err
 }
 
 func putItem(ctx context.Context, tx *db.Tx, i Item) error {

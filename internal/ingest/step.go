@@ -60,6 +60,10 @@ func (p *Pipeline) extract(ctx context.Context, r *runRow) error {
 	if err := p.DB.QueryRow(ctx, "SELECT name, media_type, bucket_key, bucket_version FROM versions WHERE id = ?", r.Version).Scan(&name, &declared, &key, &version); err != nil {
 		return err
 	}
+	c, err := findCollection(ctx, p.DB, r.Collection)
+	if err != nil {
+		return gone(err)
+	}
 	path, done, err := p.localPath(ctx, key, version)
 	if err != nil {
 		return err
@@ -67,7 +71,7 @@ func (p *Pipeline) extract(ctx context.Context, r *runRow) error {
 	defer done()
 	var blocks []extract.Block
 	size := 0
-	result, err := p.Extractor.Extract(ctx, path, name, declared, func(page extract.Page) error {
+	result, err := p.Extractor.ExtractRecords(ctx, path, name, declared, c.Config.Records, func(page extract.Page) error {
 		blocks = append(blocks, page.Blocks...)
 		for _, b := range page.Blocks {
 			size += len(b.Text)
@@ -80,7 +84,7 @@ func (p *Pipeline) extract(ctx context.Context, r *runRow) error {
 	if len(blocks) == 0 {
 		return fault.New(fault.Invalid, extract.CodeEmpty, "%s holds no text", name).Hinted("remove it, or upload a version with text")
 	}
-	found, warnings, err := parseFound(result.Title, result.Language, result.Metadata)
+	found, warnings, err := foundIn(c.Config, result)
 	if err != nil {
 		return err
 	}
@@ -107,6 +111,9 @@ func (p *Pipeline) extract(ctx context.Context, r *runRow) error {
 		partial = 1
 	}
 	detail := map[string]any{"blocks": len(blocks), "pages": result.PagesRead, "media_type": result.MediaType, "revision": extract.Revision}
+	if read := result.Records; read != nil {
+		detail["records"], detail["records_left_out"] = read.Records, read.LeftOut
+	}
 	if result.RecognizedPages > 0 {
 		detail["recognized_pages"], detail["ocr_confidence"] = result.RecognizedPages, result.Confidence
 	}
@@ -245,33 +252,43 @@ func (p *Pipeline) chunk(ctx context.Context, r *runRow) error {
 	if err != nil {
 		return err
 	}
+	r.blocks = nil
+	chunks, err := p.split(ctx, c, r.Document, r.Version, blocks)
+	if err != nil {
+		return err
+	}
+	return p.advance(ctx, r, StepEmbed, map[string]any{"chunks": len(chunks), "chunking": c.Chunking, "revision": chunk.Revision}, func(tx *db.Tx, doc docRow) error {
+		if err := wanted(doc); err != nil {
+			return err
+		}
+		return writeManifest(ctx, tx, c, r.Document, r.Version, chunks)
+	})
+}
+
+// split cuts a version's blocks as the collection's generation says.
+func (p *Pipeline) split(ctx context.Context, c Collection, documentID, versionID string, blocks []extract.Block) ([]chunk.Chunk, error) {
 	converted := make([]chunk.Block, len(blocks))
 	for i, b := range blocks {
 		converted[i] = chunk.Block(b)
 	}
-	r.blocks = nil
-	row, err := scanDocRow(p.DB.QueryRow(ctx, docRowColumns+" WHERE id = ?", r.Document))
+	row, err := scanDocRow(p.DB.QueryRow(ctx, docRowColumns+" WHERE id = ?", documentID))
 	if err != nil {
-		return err
+		return nil, err
 	}
-	m, _, err := c.metadataOf(ctx, p.DB, row, r.Version)
+	m, _, err := c.metadataOf(ctx, p.DB, row, versionID)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	// Only a title that the document has itself: a file's new name must not make its chunks new.
-	chunks := chunk.Split(c.Config.Chunking, r.Document, m.Title, converted)
+	chunks := chunk.Split(c.Chunking, documentID, m.Title, converted)
 	if len(chunks) == 0 {
-		return fault.New(fault.Invalid, extract.CodeEmpty, "no passage is left after cutting the document")
+		return nil, fault.New(fault.Invalid, extract.CodeEmpty, "no passage is left after cutting the document")
 	}
-	return p.advance(ctx, r, StepEmbed, map[string]any{"chunks": len(chunks), "chunking": c.Config.Chunking, "revision": chunk.Revision}, func(tx *db.Tx, doc docRow) error {
-		if err := wanted(doc); err != nil {
-			return err
-		}
-		return writeManifest(ctx, tx, c.ID, r, chunks)
-	})
+	return chunks, nil
 }
 
-func writeManifest(ctx context.Context, tx *db.Tx, collectionID string, r *runRow, chunks []chunk.Chunk) error {
+// writeManifest replaces what the version has in the collection's cut.
+func writeManifest(ctx context.Context, tx *db.Tx, of Collection, documentID, versionID string, chunks []chunk.Chunk) error {
 	headings := make([]string, len(chunks))
 	for i, c := range chunks {
 		path := c.Heading
@@ -286,16 +303,16 @@ func writeManifest(ctx context.Context, tx *db.Tx, collectionID string, r *runRo
 	}
 	err := insertRows(ctx, tx, "INSERT INTO chunks (id, document_id, collection_id, heading, text, kind, tokens) VALUES", " ON CONFLICT (id) DO NOTHING", 7, len(chunks), func(i int) []any {
 		c := chunks[i]
-		return []any{c.ID, r.Document, collectionID, headings[i], storable(c.Text), c.Kind, c.Tokens}
+		return []any{c.ID, documentID, of.ID, headings[i], storable(c.Text), c.Kind, c.Tokens}
 	})
 	if err != nil {
 		return fmt.Errorf("write chunks: %w", err)
 	}
-	if _, err := tx.Exec(ctx, "DELETE FROM version_chunks WHERE version_id = ?", r.Version); err != nil {
+	if _, err := tx.Exec(ctx, "DELETE FROM manifests WHERE version_id = ? AND cut = ?", versionID, of.Cut); err != nil {
 		return err
 	}
-	return insertRows(ctx, tx, "INSERT INTO version_chunks (version_id, ordinal, chunk_id, page_from, page_to) VALUES", "", 5, len(chunks), func(i int) []any {
+	return insertRows(ctx, tx, "INSERT INTO manifests (version_id, cut, ordinal, chunk_id, page_from, page_to) VALUES", "", 6, len(chunks), func(i int) []any {
 		c := chunks[i]
-		return []any{r.Version, c.Ordinal, c.ID, c.PageFrom, c.PageTo}
+		return []any{versionID, of.Cut, c.Ordinal, c.ID, c.PageFrom, c.PageTo}
 	})
 }

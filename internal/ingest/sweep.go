@@ -14,7 +14,11 @@ import (
 // Dead workers' runs go on at once instead of when their leases end, and the first sweep removes what they left.
 func (p *Pipeline) Recover(ctx context.Context) error {
 	p.alone = time.Now()
-	return p.free(asSystem(ctx), db.Micros(time.Now().Add(100*p.config.LeaseFor)))
+	ctx = asSystem(ctx)
+	if _, err := p.DB.Exec(ctx, "UPDATE generations SET leased_by = '', leased_until = 0 WHERE leased_by <> ''"); err != nil {
+		return fmt.Errorf("free the generations that were worked on: %w", err)
+	}
+	return p.free(ctx, db.Micros(time.Now().Add(100*p.config.LeaseFor)))
 }
 
 // Sweep wakes runs that were forgotten and removes left-over bytes.

@@ -100,7 +100,7 @@ func TestSync(t *testing.T) {
 		r := h.upload("a", "x.txt", "some text", ingest.Metadata{})
 		h.settled(r.VersionID, ingest.Live)
 		a.EmbeddingModel = "third-embed"
-		if w := sync(map[string]ingest.CollectionConfig{"a": a, "b": ingest.DefaultCollection()}); !strings.Contains(w, "stays with that model") || h.one("a").Model != "other-embed" {
+		if w := sync(map[string]ingest.CollectionConfig{"a": a, "b": ingest.DefaultCollection()}); !strings.Contains(w, "serves as before; airfield refresh plan a says what the change costs") || h.one("a").Model != "other-embed" {
 			t.Errorf("%q %s", w, h.one("a").Model)
 		}
 		// One that vanished is kept, marked and said; when it comes back the mark goes.

@@ -80,20 +80,14 @@ func (p *Pipeline) syncOne(ctx context.Context, name string, config CollectionCo
 
 // writeConfig changes a collection's configuration and lets what follows from it follow, in one transaction.
 func (p *Pipeline) writeConfig(ctx context.Context, tx *db.Tx, before, c Collection) (warnings []string, err error) {
-	if c.Config.EmbeddingModel != before.Model {
-		empty, err := p.changeModel(ctx, tx, before, c.Config.EmbeddingModel)
-		if err != nil {
-			return nil, err
-		}
-		if !empty {
-			warnings = append(warnings, fmt.Sprintf("collection %s holds vectors of %s: it stays with that model; embedding_model %s needs a new collection", c.Name, before.Model, c.Config.EmbeddingModel))
-		}
+	if warnings, err = p.followFile(ctx, tx, before, &c); err != nil {
+		return nil, err
 	}
 	if same(before.Config, c.Config) && before.Title == c.Title && same(before.Metadata, c.Metadata) && before.MissingSince.IsZero() {
 		return warnings, p.syncSources(ctx, tx, c)
 	}
-	if before.Config.Chunking != c.Config.Chunking {
-		warnings = append(warnings, fmt.Sprintf("the chunking of collection %s changed: it applies to versions from now on", c.Name))
+	if !same(before.Config.Records, c.Config.Records) {
+		warnings = append(warnings, fmt.Sprintf("the records of collection %s changed: what is said of them applies to versions from now on", c.Name))
 	}
 	config, metadata, err := c.encode()
 	if err != nil {
@@ -128,16 +122,6 @@ func same(a, b any) bool {
 	x, errX := json.Marshal(a)
 	y, errY := json.Marshal(b)
 	return errX == nil && errY == nil && string(x) == string(y)
-}
-
-// changeModel gives the live generation another model, as long as it holds nothing.
-func (p *Pipeline) changeModel(ctx context.Context, tx *db.Tx, c Collection, model string) (empty bool, err error) {
-	var n int
-	if err := tx.QueryRow(ctx, "SELECT COUNT(*) FROM (SELECT 1 FROM vectors WHERE generation_id = ? LIMIT 1) AS one", c.GenerationID).Scan(&n); err != nil || n > 0 {
-		return false, err
-	}
-	_, err = tx.Exec(ctx, "UPDATE generations SET model = ?, dimensions = 0 WHERE id = ?", model, c.GenerationID)
-	return true, err
 }
 
 // reapply resolves every live document's metadata again, after the defaults or the schema changed. One that no longer

@@ -193,5 +193,9 @@ func block(s string) any {
 	if plain {
 		return s
 	}
-	return verbatim(text(s)) // JSON is YAML
+	quoted, err := plainJSON(s) // JSON is YAML
+	if err != nil {
+		return s
+	}
+	return verbatim(quoted)
 }

@@ -3,33 +3,22 @@ package prompt
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
-	"math"
 	"slices"
 	"strings"
 
-	"github.com/cbroglie/mustache"
-
 	"airfield/internal/fault"
+	"airfield/internal/template"
 )
 
-const (
-	maxRendered = 4 << 20 // bytes of all messages together
-	maxRounds   = 1e6     // that sections within sections may make
-	maxNested   = 32      // sections within one another: looking up a name takes longer in each
-)
-
-// template is a message's text, parsed. It is safe for concurrent use.
-type template struct {
-	parsed *mustache.Template
-	loops  int // sections over lists within one another
-}
+const maxRendered = 4 << 20 // bytes of all messages together
 
 // compiled is a prompt whose templates are parsed.
 type compiled struct {
 	prompt    *Prompt
-	templates []template
+	templates []template.Template
 }
 
 // compile checks a prompt, brings it into its one spelling and parses its templates.
@@ -51,85 +40,24 @@ func compile(p *Prompt) (*compiled, error) {
 		if m.Role != "system" && m.Role != "user" && m.Role != "assistant" {
 			return nil, bad(at+".role", "message %d has the role %q; there are system, user and assistant", i+1, short(m.Role))
 		}
-		parsed, err := parse(m.Content)
+		parsed, err := template.Parse(m.Content, p.declared)
 		if err != nil {
 			return nil, bad(at+".content", "message %d: %v", i+1, err)
 		}
-		w := walk{variables: p.Variables}
-		if err := w.tags(parsed.Tags(), scope{}); err != nil {
-			return nil, bad(at+".content", "message %d: %v", i+1, err)
-		}
-		c.templates = append(c.templates, template{parsed, w.deepest})
+		c.templates = append(c.templates, parsed)
 	}
 	return c, nil
 }
 
-// parse reads a template. Values are put in as they are: what is made is text for a model, not a page.
-func parse(text string) (t *mustache.Template, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("the template cannot be read")
-		}
-	}()
-	return mustache.ParseStringPartialsRaw(text, &mustache.StaticProvider{}, true)
-}
-
-// walk looks at what a template refers to.
-type walk struct {
-	variables map[string]Variable
-	deepest   int
-}
-
-// scope is where in a template a tag stands.
-type scope struct {
-	inside bool // a section: {{.}} is its value
-	open   bool // one whose names are those of an object that a call gives
-	loops  int
-	depth  int
-}
-
-func (w *walk) tags(tags []mustache.Tag, s scope) error {
-	w.deepest = max(w.deepest, s.loops)
-	if s.depth > maxNested {
-		return fmt.Errorf("more than %d sections stand within one another", maxNested)
-	}
-	s.depth++
-	for _, tag := range tags {
-		name, kind := tag.Name(), tag.Type()
-		if kind == mustache.Partial {
-			return fmt.Errorf("{{>%s}}: a template has no parts from elsewhere", short(name))
-		}
-		head, _, _ := strings.Cut(name, ".")
-		declared, known := w.variables[head]
-		switch {
-		case name == ".":
-			if !s.inside {
-				return fmt.Errorf("{{.}} stands outside of a section")
-			}
-		case !known && !s.open:
-			return fmt.Errorf("{{%s}}: there is no variable %s", short(name), short(head))
-		}
-		switch kind {
-		case mustache.InvertedSection:
-			if err := w.tags(tag.Tags(), s); err != nil {
-				return err
-			}
-		case mustache.Section:
-			below := scope{inside: true, open: s.open, loops: s.loops, depth: s.depth}
-			if s.open || name == "." || declared.Type == List || declared.Type == Object {
-				below.open, below.loops = true, s.loops+1
-			}
-			if err := w.tags(tag.Tags(), below); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
+// declared tells a template which variables there are.
+func (p *Prompt) declared(name string) (known, nests bool) {
+	v, known := p.Variables[name]
+	return known, v.Type == List || v.Type == Object
 }
 
 // values reads the variables of a call: a JSON object, or nothing. What the prompt does not declare is refused, so that a
 // mistyped name is not left out in silence.
-func (c *compiled) values(raw json.RawMessage) (object, error) {
+func (c *compiled) values(raw json.RawMessage) (template.Object, error) {
 	given := map[string]json.RawMessage{}
 	if !isNull(raw) {
 		d := json.NewDecoder(bytes.NewReader(raw))
@@ -156,7 +84,7 @@ func (c *compiled) values(raw json.RawMessage) (object, error) {
 			given[name] = value
 		}
 	}
-	values := make(object, len(c.prompt.Variables))
+	values := make(template.Object, len(c.prompt.Variables))
 	for _, name := range slices.Sorted(maps.Keys(c.prompt.Variables)) {
 		v := c.prompt.Variables[name]
 		value, is := given[name]
@@ -165,7 +93,7 @@ func (c *compiled) values(raw json.RawMessage) (object, error) {
 		case v.must():
 			return nil, wrong(name, "variable_missing", "the variable %s is missing", name).Hinted("give it in prompt.variables, as %s", articles[v.Type])
 		case v.Default == nil:
-			values[name] = null{}
+			values[name] = template.Null{}
 			continue
 		default:
 			value = v.Default
@@ -186,36 +114,19 @@ func (c *compiled) render(raw json.RawMessage) ([]PromptMessage, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := items(values)
-	room := &bounded{most: maxRendered}
+	room := template.NewRoom(maxRendered)
 	made := make([]PromptMessage, len(c.templates))
 	for i, t := range c.templates {
-		if t.loops > 1 && math.Pow(float64(n), float64(t.loops)) > maxRounds {
-			return nil, fault.New(fault.TooLarge, "variables_too_many", "the variables have %d items in all, which are too many for sections within sections", n).At("prompt.variables")
-		}
 		room.Reset()
-		if err := t.parsed.FRender(room, map[string]any(values)); err != nil && !room.full {
-			return nil, fmt.Errorf("render message %d: %w", i+1, err)
-		}
-		if room.full {
+		switch err := t.Render(room, values); {
+		case errors.Is(err, template.ErrRounds):
+			return nil, fault.New(fault.TooLarge, "variables_too_many", "the variables have %d items in all, which are too many for sections within sections", template.Items(values)).At("prompt.variables")
+		case errors.Is(err, template.ErrFull):
 			return nil, fault.New(fault.TooLarge, "prompt_too_large", "the rendered prompt has more than %d bytes", maxRendered).At("prompt.variables")
+		case err != nil:
+			return nil, fmt.Errorf("render message %d: %w", i+1, err)
 		}
 		made[i] = PromptMessage{c.prompt.Messages[i].Role, room.String()}
 	}
 	return made, nil
-}
-
-// bounded holds what is rendered, up to a bound over all messages.
-type bounded struct {
-	bytes.Buffer
-	most int
-	full bool
-}
-
-func (b *bounded) Write(p []byte) (int, error) {
-	if b.most -= len(p); b.most < 0 {
-		b.full = true
-		return 0, fmt.Errorf("more than %d bytes", maxRendered)
-	}
-	return b.Buffer.Write(p)
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"airfield/internal/fault"
+	"airfield/internal/template"
 )
 
 // read makes a prompt of JSON.
@@ -140,10 +141,10 @@ func TestSectionsDoNotStandDeepWithinOneAnother(t *testing.T) {
 		text := strings.Repeat("{{#a}}", n) + strings.Repeat("{{/a}}", n)
 		return &Prompt{Variables: map[string]Variable{"a": {Type: List}}, Messages: []PromptMessage{{Role: "user", Content: text}}}
 	}
-	if _, err := compile(nested(maxNested)); err != nil {
+	if _, err := compile(nested(template.MaxNested)); err != nil {
 		t.Error(err)
 	}
-	for _, n := range []int{maxNested + 1, 5000, 80_000} {
+	for _, n := range []int{template.MaxNested + 1, 5000, 80_000} {
 		if _, err := compile(nested(n)); fault.As(err).Kind != fault.Invalid {
 			t.Errorf("%d: %v", n, err)
 		}

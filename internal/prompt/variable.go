@@ -3,13 +3,14 @@ package prompt
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
+
 	"math/big"
 	"slices"
 	"strings"
 	"unicode/utf8"
 
 	"airfield/internal/fault"
+	"airfield/internal/template"
 )
 
 // The types of variables.
@@ -112,7 +113,7 @@ func (v *Variable) value(name string, raw []byte) (any, error) {
 	if len(v.Enum) > 0 && !slices.ContainsFunc(v.Enum, func(e json.RawMessage) bool { return same(e, raw) }) {
 		return nil, wrong(name, "variable_not_allowed", "the variable %s must be one of %s", name, bytes.Join(asBytes(v.Enum), []byte(", ")))
 	}
-	return fill(read), nil
+	return template.Fill(read), nil
 }
 
 func wrong(name, code, format string, args ...any) *fault.Fault {
@@ -169,66 +170,4 @@ func asBytes(list []json.RawMessage) [][]byte {
 		all[i] = list[i]
 	}
 	return all
-}
-
-// What a template is filled with. A list and an object are JSON where a template has their bare name, and null is nothing.
-type (
-	list   []any
-	object map[string]any
-	null   struct{}
-)
-
-func (l list) String() string             { return text([]any(l)) }
-func (o object) String() string           { return text(map[string]any(o)) }
-func (null) String() string               { return "" }
-func (null) MarshalJSON() ([]byte, error) { return []byte("null"), nil }
-
-func text(v any) string {
-	b, err := plainJSON(v)
-	if err != nil {
-		return fmt.Sprint(v)
-	}
-	return string(b)
-}
-
-// fill turns decoded JSON into what templates show as people expect. Numbers stay as they were written; 0 counts as nothing
-// for a section, which it does only as a number of Go's.
-func fill(v any) any {
-	switch v := v.(type) {
-	case nil:
-		return null{}
-	case json.Number:
-		if f, err := v.Float64(); err == nil && f == 0 {
-			return 0
-		}
-	case []any:
-		l := make(list, len(v))
-		for i := range v {
-			l[i] = fill(v[i])
-		}
-		return l
-	case map[string]any:
-		o := make(object, len(v))
-		for k := range v {
-			o[k] = fill(v[k])
-		}
-		return o
-	}
-	return v
-}
-
-// items counts the items of all lists in a value.
-func items(v any) (n int) {
-	switch v := v.(type) {
-	case list:
-		n = len(v)
-		for _, item := range v {
-			n += items(item)
-		}
-	case object:
-		for _, item := range v {
-			n += items(item)
-		}
-	}
-	return n
 }

@@ -17,16 +17,19 @@ const (
 // batch gathers documents for one write.
 type batch struct {
 	feed      *Feed
+	claim     index.Claim
 	c         collection
 	documents []index.Document
 	chunks    int
 }
 
-func (f *Feed) batch(c collection) *batch { return &batch{feed: f, c: c} }
+func (f *Feed) batch(claim index.Claim, c collection) *batch {
+	return &batch{feed: f, claim: claim, c: c}
+}
 
 // add reads what is live of a document. A full batch is written without moving the position, which only flush does.
 func (b *batch) add(ctx context.Context, documentID string) error {
-	d, err := liveDocument(ctx, b.feed.db, b.c.generation, documentID)
+	d, err := liveDocument(ctx, b.feed.db, b.c.generation, b.c.cut, documentID)
 	if err != nil {
 		return err
 	}
@@ -44,7 +47,7 @@ func (b *batch) flush(ctx context.Context, sequence int64) error {
 	}
 	documents := b.documents
 	b.documents, b.chunks = nil, 0
-	err := b.feed.index.Replace(ctx, b.c.generation, documents, sequence)
+	err := b.claim.Replace(ctx, documents, sequence)
 	if fault.Is(err, fault.Invalid) {
 		err = b.oneByOne(ctx, documents, sequence)
 	}
@@ -57,14 +60,14 @@ func (b *batch) flush(ctx context.Context, sequence int64) error {
 // oneByOne keeps a document that the index refuses from holding up the others: it is taken out and reported.
 func (b *batch) oneByOne(ctx context.Context, documents []index.Document, sequence int64) error {
 	for _, d := range documents {
-		err := b.feed.index.Replace(ctx, b.c.generation, []index.Document{d}, 0)
+		err := b.claim.Replace(ctx, []index.Document{d}, 0)
 		if fault.Is(err, fault.Invalid) {
 			b.feed.log.Error("the index refuses a document; it cannot be found until it is ingested again", "collection", b.c.name, "document", d.ID, "error", err)
-			err = b.feed.index.Replace(ctx, b.c.generation, []index.Document{{ID: d.ID}}, 0)
+			err = b.claim.Replace(ctx, []index.Document{{ID: d.ID}}, 0)
 		}
 		if err != nil {
 			return err
 		}
 	}
-	return b.feed.index.Replace(ctx, b.c.generation, nil, sequence)
+	return b.claim.Replace(ctx, nil, sequence)
 }

@@ -14,7 +14,8 @@ import (
 )
 
 // Feed keeps the index in line with the database. What is live of a document is read again for every change of it, so
-// that applying a change twice, or late, gives the same. One catch-up of a collection is under way at any time.
+// that applying a change twice, or late, gives the same. One catch-up of a collection is under way at any time, in all
+// processes that share the index: it holds the space's claim from before it reads to after it writes.
 type Feed struct {
 	config Config
 	db     *db.DB
@@ -62,9 +63,14 @@ const maxFlights = 8 // one after the other; a collection that changes all the t
 // CatchUp brings the index to where the database was when it was called. A catch-up goes on when ctx ends; the next
 // call joins it.
 func (f *Feed) CatchUp(ctx context.Context, collectionID string) error {
+	return f.catchUp(ctx, collectionID, "")
+}
+
+// catchUp is CatchUp for a generation; the live one, whichever that is, where none is named.
+func (f *Feed) catchUp(ctx context.Context, collectionID, generation string) error {
 	var goal int64
 	for try := range maxFlights {
-		c, err := f.collection(ctx, collectionID)
+		c, err := f.space(ctx, collectionID, generation)
 		if err != nil {
 			return err
 		}
@@ -80,28 +86,28 @@ func (f *Feed) CatchUp(ctx context.Context, collectionID string) error {
 			return nil
 		}
 		// One that had begun before may have missed the newest changes: hence the next round.
-		if err := f.join(ctx, collectionID); err != nil || c.deleted {
+		if err := f.join(ctx, collectionID, c.generation); err != nil || c.deleted {
 			return err
 		}
 	}
 	return fault.New(fault.Unavailable, "index_behind", "the index of collection %s does not catch up with its changes", collectionID)
 }
 
-// join waits for the collection's flight, starting one where there is none.
-func (f *Feed) join(ctx context.Context, collectionID string) error {
+// join waits for the generation's flight, starting one where there is none.
+func (f *Feed) join(ctx context.Context, collectionID, generation string) error {
 	f.mu.Lock()
-	fl := f.flights[collectionID]
+	fl := f.flights[generation]
 	if fl == nil {
 		if f.closed {
 			f.mu.Unlock()
 			return errClosed
 		}
 		fl = &flight{done: make(chan struct{})}
-		f.flights[collectionID] = fl
+		f.flights[generation] = fl
 		f.running.Go(func() {
-			fl.err = f.fly(f.ctx, collectionID)
+			fl.err = f.fly(f.ctx, collectionID, generation)
 			f.mu.Lock()
-			delete(f.flights, collectionID)
+			delete(f.flights, generation)
 			f.mu.Unlock()
 			close(fl.done)
 		})
@@ -115,8 +121,15 @@ func (f *Feed) join(ctx context.Context, collectionID string) error {
 	}
 }
 
-func (f *Feed) collection(ctx context.Context, id string) (collection, error) {
+// space reads a collection together with one of its generations that are fed; the live one where none is named.
+func (f *Feed) space(ctx context.Context, id, generation string) (collection, error) {
 	c, err := scanCollection(f.db.QueryRow(ctx, selectCollection+"WHERE c.id = ?", id))
+	if err == nil && generation != "" && generation != c.generation && !c.deleted {
+		c, err = scanCollection(f.db.QueryRow(ctx, selectBeside+"WHERE c.id = ? AND g.id = ?", id, generation))
+		if db.IsNone(err) {
+			return c, fault.New(fault.NotFound, "generation_not_found", "the collection %s has no generation %s that can be searched", id, generation)
+		}
+	}
 	if db.IsNone(err) {
 		return c, fault.New(fault.NotFound, "collection_not_found", "there is no collection %q", id)
 	}
@@ -127,27 +140,32 @@ func (f *Feed) collection(ctx context.Context, id string) (collection, error) {
 }
 
 // fly does what is to be done, once.
-func (f *Feed) fly(ctx context.Context, collectionID string) error {
-	c, err := f.collection(ctx, collectionID)
+func (f *Feed) fly(ctx context.Context, collectionID, generation string) error {
+	c, err := f.space(ctx, collectionID, generation)
 	if err != nil {
 		return err
 	}
 	if c.deleted {
 		return f.dropAll(ctx, collectionID)
 	}
+	claim, err := f.index.Claim(ctx, c.generation)
+	if err != nil {
+		return fmt.Errorf("claim the index of collection %s: %w", c.name, err)
+	}
+	defer claim.Release()
 	at, err := f.index.Sequence(ctx, c.generation)
 	if err != nil {
 		return fmt.Errorf("read the index's position: %w", err)
 	}
 	// Read again: the database only goes forward, so a position beyond this one is of another database, one that a
 	// backup has since replaced.
-	fresh, err := f.collection(ctx, collectionID)
-	if err != nil || fresh.generation != c.generation {
+	fresh, err := f.space(ctx, collectionID, generation)
+	if err != nil {
 		return err
 	}
 	if at > fresh.sequence {
 		f.log.Warn("the index is ahead of the database and is built anew", "collection", c.name, "index", at, "database", fresh.sequence)
-		if err := f.index.Drop(ctx, c.generation); err != nil {
+		if err := claim.Drop(ctx); err != nil {
 			return fmt.Errorf("drop the index of collection %s: %w", c.name, err)
 		}
 		at = 0
@@ -156,14 +174,14 @@ func (f *Feed) fly(ctx context.Context, collectionID string) error {
 	case at == fresh.sequence:
 		return nil
 	case at == 0:
-		return f.rebuild(ctx, fresh)
+		return f.rebuild(ctx, claim, fresh)
 	}
-	return f.follow(ctx, fresh, at)
+	return f.follow(ctx, claim, fresh, at)
 }
 
 // follow applies the changes after the position, in order.
-func (f *Feed) follow(ctx context.Context, c collection, at int64) error {
-	b, deleted := f.batch(c), false
+func (f *Feed) follow(ctx context.Context, claim index.Claim, c collection, at int64) error {
+	b, deleted := f.batch(claim, c), false
 	for at < c.sequence {
 		rows, err := f.db.Query(ctx, "SELECT sequence, document_id, kind FROM changes WHERE collection_id = ? AND sequence > ? AND sequence <= ? ORDER BY sequence LIMIT 256", c.id, at, c.sequence)
 		if err != nil {
@@ -193,7 +211,7 @@ func (f *Feed) follow(ctx context.Context, c collection, at int64) error {
 		}
 		if at < first {
 			f.log.Warn("the changes after the index's position are gone; the index is built anew", "collection", c.name, "position", at)
-			return f.rebuild(ctx, c)
+			return f.rebuild(ctx, claim, c)
 		}
 		for _, document := range order {
 			if err := b.add(ctx, document); err != nil {
@@ -212,9 +230,9 @@ func (f *Feed) follow(ctx context.Context, c collection, at int64) error {
 
 // rebuild makes the space hold exactly the live documents. The position is recorded at the end: one that was cut short
 // begins again.
-func (f *Feed) rebuild(ctx context.Context, c collection) error {
+func (f *Feed) rebuild(ctx context.Context, claim index.Claim, c collection) error {
 	start, seen, after := time.Now(), map[string]bool{}, ""
-	b := f.batch(c)
+	b := f.batch(claim, c)
 	for {
 		ids, err := column(f.db.Query(ctx, `SELECT id FROM documents WHERE collection_id = ? AND id > ? AND deleted_at IS NULL AND live_version_id IS NOT NULL
 			ORDER BY id LIMIT 256`, c.id, after))
@@ -243,7 +261,7 @@ func (f *Feed) rebuild(ctx context.Context, c collection) error {
 			orphans = append(orphans, index.Document{ID: id})
 		}
 	}
-	if err := f.index.Replace(ctx, c.generation, orphans, c.sequence); err != nil {
+	if err := claim.Replace(ctx, orphans, c.sequence); err != nil {
 		return fmt.Errorf("feed the index of collection %s: %w", c.name, err)
 	}
 	f.log.Info("index built", "collection", c.name, "documents", len(seen), "orphans", len(orphans), "took", time.Since(start).Round(time.Millisecond))

@@ -180,7 +180,7 @@ func TestAWaiterLeavesAndTheCatchUpGoesOn(t *testing.T) {
 		b.put("col_1", "doc_1", 1, caller.Internal, "text")
 		ctx, cancel := context.WithCancel(background)
 		cancel()
-		if err := b.Feed.join(ctx, "col_1"); err != nil && !errors.Is(err, context.Canceled) {
+		if err := b.Feed.join(ctx, "col_1", "gen_col_1"); err != nil && !errors.Is(err, context.Canceled) {
 			t.Error(err)
 		}
 		b.Feed.running.Wait()
@@ -228,6 +228,30 @@ func TestRunKeepsUpWithoutBeingAsked(t *testing.T) {
 		cancel()
 		if err := <-done; err != nil {
 			t.Error(err)
+		}
+	})
+}
+
+func TestTheSizeOfAnIndexIsToldByCollection(t *testing.T) {
+	each(t, func(t *testing.T, b *bench) {
+		b.collection("col_2", "empty")
+		b.put("col_1", "doc_1", 1, caller.Internal, "one", "two", "three")
+		b.catchUp()
+		one, err := b.Feed.Size(background, "col_1")
+		if err != nil || one.Documents != 1 || one.Chunks != 3 || one.Bytes == 0 {
+			t.Error(one, err)
+		}
+		all, err := b.Feed.Sizes(background)
+		if err != nil || len(all) != 2 || all["papers"].Chunks != 3 || all["empty"].Chunks != 0 {
+			t.Error(all, err)
+		}
+		if _, err := b.Feed.Size(background, "col_none"); !fault.Is(err, fault.NotFound) {
+			t.Error(err)
+		}
+		counted := map[string]int{}
+		b.Searched = func(collection string) { counted[collection]++ }
+		if _, err := b.Search(who(caller.Restricted, "papers"), Request{Collections: []string{"papers"}, Query: "two"}); err != nil || counted["papers"] != 1 || len(counted) != 1 {
+			t.Error(counted, err)
 		}
 	})
 }

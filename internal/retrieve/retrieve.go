@@ -18,6 +18,7 @@ type Parts struct {
 	Feed      *Feed
 	Embedder  Embedder
 	Completer Completer
+	Searched  func(collection string) // counts a search of a collection's index; nil: nobody counts
 	Tracer    *telemetry.Tracer
 	Log       *slog.Logger
 }

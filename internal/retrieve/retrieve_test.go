@@ -18,10 +18,11 @@ import (
 	"airfield/internal/gateway/provider/builtin"
 	"airfield/internal/index"
 	"airfield/internal/index/embedded"
+	"airfield/internal/index/pgvector"
 	"airfield/internal/telemetry"
 )
 
-// bench is a retriever over a fresh database and a real embedded index.
+// bench is a retriever over a fresh database and a real index.
 type bench struct {
 	*Retriever
 	t     *testing.T
@@ -39,7 +40,18 @@ type watched struct {
 	replace int
 }
 
-func (w *watched) Replace(ctx context.Context, space string, documents []index.Document, sequence int64) error {
+func (w *watched) Claim(ctx context.Context, space string) (index.Claim, error) {
+	c, err := w.Index.Claim(ctx, space)
+	return watchedClaim{c, w}, err
+}
+
+type watchedClaim struct {
+	index.Claim
+	w *watched
+}
+
+func (c watchedClaim) Replace(ctx context.Context, documents []index.Document, sequence int64) error {
+	w := c.w
 	w.mu.Lock()
 	w.replace++
 	fail, refuse := w.fail, w.refuse
@@ -52,7 +64,7 @@ func (w *watched) Replace(ctx context.Context, space string, documents []index.D
 	if fail != nil {
 		return fail
 	}
-	return w.Index.Replace(ctx, space, documents, sequence)
+	return c.Claim.Replace(ctx, documents, sequence)
 }
 
 // model stands for the gateway: the builtin embedder, and an answer that the test sets.
@@ -86,13 +98,9 @@ func (s *spans) Span(span *telemetry.Span) {
 	s.list = append(s.list, span)
 }
 
-func newBench(t *testing.T, d *db.DB) *bench {
+func newBench(t *testing.T, d *db.DB, idx index.Index) *bench {
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
-	idx, err := embedded.Open(t.TempDir(), embedded.Default(), log)
-	if err != nil {
-		t.Fatal(err)
-	}
 	t.Cleanup(func() { idx.Close() })
 	b := &bench{t: t, idx: &watched{Index: idx}, model: &model{embedder: builtin.NewEmbedder()}, spans: &spans{}}
 	config := Default()
@@ -139,7 +147,7 @@ func (b *bench) put(collection, document string, number int, tier caller.Tier, t
 			id := fmt.Sprintf("chk_%s_%d_%d", document, number, i)
 			heading, _ := json.Marshal([]string{"Title of " + document, fmt.Sprintf("Part %d", i+1)})
 			exec("INSERT INTO chunks (id, document_id, collection_id, heading, text, kind, tokens) VALUES (?, ?, ?, ?, ?, 'text', ?)", id, document, collection, string(heading), text, len(text)/4)
-			exec("INSERT INTO version_chunks (version_id, ordinal, chunk_id, page_from, page_to) VALUES (?, ?, ?, ?, ?)", version, i, id, i+1, i+1)
+			exec("INSERT INTO manifests (version_id, cut, ordinal, chunk_id, page_from, page_to) VALUES (?, 0, ?, ?, ?, ?)", version, i, id, i+1, i+1)
 			var raw []byte
 			for _, x := range vectors[i] {
 				raw = binary.LittleEndian.AppendUint32(raw, math.Float32bits(x))
@@ -202,7 +210,24 @@ func (b *bench) search(ctx context.Context, q Request) []string {
 	return ids
 }
 
+// each runs fn on both databases with the embedded index, and with the index in PostgreSQL.
 func each(t *testing.T, fn func(t *testing.T, b *bench)) {
 	t.Helper()
-	dbtest.Each(t, func(t *testing.T, d *db.DB) { fn(t, newBench(t, d)) })
+	log := slog.New(slog.DiscardHandler)
+	dbtest.Each(t, func(t *testing.T, d *db.DB) {
+		idx, err := embedded.Open(t.TempDir(), embedded.Default(), log)
+		if err != nil {
+			t.Fatal(err)
+		}
+		fn(t, newBench(t, d, idx))
+	})
+	t.Run("pgvector", func(t *testing.T) {
+		c := index.DefaultConfig()
+		c.URL = dbtest.Postgres(t)
+		idx, err := pgvector.Open(t.Context(), c, log)
+		if err != nil {
+			t.Fatal(err)
+		}
+		fn(t, newBench(t, dbtest.Open(t, c.URL), idx))
+	})
 }

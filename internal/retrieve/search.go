@@ -12,6 +12,7 @@ import (
 	"airfield/internal/db"
 	"airfield/internal/fault"
 	"airfield/internal/index"
+	"airfield/internal/telemetry"
 )
 
 // Mode says which lists a search draws on.
@@ -41,6 +42,7 @@ type Passage struct {
 	Version      int            `json:"version"`
 	CollectionID string         `json:"collection_id"`
 	Collection   string         `json:"collection"`
+	Generation   string         `json:"generation"` // of the collection, in which it was found
 	Title        string         `json:"title"`
 	Name         string         `json:"name"` // the file's
 	Source       string         `json:"source"`
@@ -92,29 +94,35 @@ func (r *Retriever) Search(ctx context.Context, q Request) (out Result, err erro
 	if err != nil {
 		return out, err
 	}
-	span.Set("mode", string(q.Mode))
 	if out.Behind, err = r.catchUp(ctx, collections); err != nil {
 		return out, err
 	}
+	err = r.find(ctx, span, q, who.Clearance, collections, &out)
+	return out, err
+}
+
+// find asks the collections' generations, as they were read: one that becomes live meanwhile is for the next search.
+func (r *Retriever) find(ctx context.Context, span *telemetry.Span, q Request, clearance caller.Tier, collections []collection, out *Result) error {
+	span.Set("mode", string(q.Mode))
 	vectors, err := r.embed(ctx, q, collections)
 	if err != nil {
 		if q.Mode == Vector || ctx.Err() != nil || fault.Is(err, fault.Limited) || fault.Is(err, fault.Denied) {
-			return out, err
+			return err
 		}
 		r.Log.Warn("searching by keywords: the query could not be embedded", "part", "retrieve", "error", err)
 		q.Mode, out.Degraded = Keyword, "keyword"
 	}
 	list := min(q.Limit*4+20, index.MaxLimit)
 	for round := 1; ; round++ {
-		found, full, err := r.ask(ctx, q, who.Clearance, collections, vectors, list)
+		found, full, err := r.ask(ctx, q, clearance, collections, vectors, list)
 		if err != nil {
-			return out, err
+			return err
 		}
 		if low := slices.IndexFunc(found, func(h hit) bool { return h.score < q.MinScore }); low >= 0 {
 			found, full = found[:low], false // what the index has more of is no better
 		}
-		if out.Passages, out.Dropped, err = r.check(ctx, q, who.Clearance, collections, found); err != nil {
-			return out, err
+		if out.Passages, out.Dropped, err = r.check(ctx, q, clearance, collections, found); err != nil {
+			return err
 		}
 		if len(out.Passages) >= q.Limit || !full || round == rounds || list == index.MaxLimit {
 			break
@@ -123,7 +131,7 @@ func (r *Retriever) Search(ctx context.Context, q Request) (out Result, err erro
 	}
 	span.Set("passages", strconv.Itoa(len(out.Passages)))
 	span.Set("dropped", strconv.Itoa(out.Dropped))
-	return out, nil
+	return nil
 }
 
 // complete checks a request and fills in the defaults.
@@ -182,8 +190,12 @@ func (r *Retriever) resolve(ctx context.Context, who *caller.Caller, names []str
 func (r *Retriever) catchUp(ctx context.Context, collections []collection) (behind bool, err error) {
 	wait, cancel := context.WithTimeout(ctx, r.config.CatchUp)
 	defer cancel()
-	for _, c := range collections {
-		if err := r.Feed.CatchUp(wait, c.id); err != nil {
+	for i := range collections {
+		c := &collections[i]
+		if err := r.standIn(ctx, c); err != nil {
+			return true, err
+		}
+		if err := r.Feed.catchUp(wait, c.id, c.generation); err != nil {
 			if ctx.Err() != nil {
 				return true, ctx.Err()
 			}
@@ -236,6 +248,9 @@ func (r *Retriever) ask(ctx context.Context, q Request, clearance caller.Tier, c
 		}
 		if weight < 1 {
 			one.Text = q.Query
+		}
+		if r.Searched != nil {
+			r.Searched(c.name)
 		}
 		hits, err := r.Index.Search(ctx, one)
 		if err != nil {

@@ -30,7 +30,7 @@ func TestAPassageSaysWhereItIsFrom(t *testing.T) {
 		}
 		got.Score = 0
 		want := Passage{
-			ChunkID: "chk_doc_1_1_1", DocumentID: "doc_1", VersionID: "ver_doc_1_1", Version: 1, CollectionID: "col_1", Collection: "papers", Title: "Title of doc_1",
+			ChunkID: "chk_doc_1_1_1", DocumentID: "doc_1", VersionID: "ver_doc_1_1", Version: 1, CollectionID: "col_1", Collection: "papers", Generation: "gen_col_1", Title: "Title of doc_1",
 			Name: "doc_1.md", Source: "upload", SourceKey: "doc_1.md", Heading: []string{"Title of doc_1", "Part 2"}, PageFrom: 2, PageTo: 2, Text: "Ferries carry passengers.",
 			Kind: "text", Tokens: 6, Tier: caller.Internal,
 			Attributes: map[string]any{"title": "Title of doc_1", "source": "upload", "type": "policy", "tier": "internal", "date": float64(1767312000), "tags": []string{"a", "b"}, "region": "north", "floor": 3.0},

@@ -18,7 +18,8 @@ import (
 // collection is what retrieval needs to know of one.
 type collection struct {
 	id, name, workflow string
-	generation         string // the live one: the space of the index
+	generation         string // the live one, or the one that is asked: the space of the index
+	cut                int64  // of the generation: which manifests are its
 	model              string // that its vectors are of
 	answerModel        string
 	sequence           int64
@@ -26,13 +27,18 @@ type collection struct {
 	deleted            bool
 }
 
-const selectCollection = `SELECT c.id, c.name, c.workflow, c.generation_id, g.model, c.config, c.sequence, c.epoch, c.deleted_at
-	FROM collections c JOIN generations g ON g.id = c.generation_id `
+const (
+	collectionColumns = "SELECT c.id, c.name, c.workflow, g.id, g.cut, g.model, c.config, c.sequence, c.epoch, c.deleted_at FROM collections c JOIN generations g ON "
+	selectCollection  = collectionColumns + "g.id = c.generation_id "
+	// selectBeside are generations that are fed beside the live one: those that are built, and those that were live,
+	// until what they held is gone.
+	selectBeside = collectionColumns + "g.collection_id = c.id AND g.id <> c.generation_id AND g.ready_at + g.live_at > 0 AND g.reclaimed_at = 0 "
+)
 
 func scanCollection(row interface{ Scan(...any) error }) (c collection, err error) {
 	var config string
 	var deleted sql.NullInt64
-	if err := row.Scan(&c.id, &c.name, &c.workflow, &c.generation, &c.model, &config, &c.sequence, &c.epoch, &deleted); err != nil {
+	if err := row.Scan(&c.id, &c.name, &c.workflow, &c.generation, &c.cut, &c.model, &config, &c.sequence, &c.epoch, &deleted); err != nil {
 		return c, err
 	}
 	var read struct {
@@ -136,7 +142,7 @@ func attribute(v any) (any, bool) {
 }
 
 // liveDocument reads what is live of a document, for the index. Without a live version it has no chunks, which takes it out.
-func liveDocument(ctx context.Context, d *db.DB, generation, documentID string) (index.Document, error) {
+func liveDocument(ctx context.Context, d *db.DB, generation string, cut int64, documentID string) (index.Document, error) {
 	doc := index.Document{ID: documentID}
 	var f fields
 	var version string
@@ -148,8 +154,8 @@ func liveDocument(ctx context.Context, d *db.DB, generation, documentID string) 
 	if err != nil {
 		return doc, fmt.Errorf("read document %s: %w", documentID, err)
 	}
-	rows, err := d.Query(ctx, `SELECT c.id, c.heading, c.text, v.vector FROM version_chunks m JOIN chunks c ON c.id = m.chunk_id
-		LEFT JOIN vectors v ON v.generation_id = ? AND v.chunk_id = c.id WHERE m.version_id = ? ORDER BY m.ordinal`, generation, version)
+	rows, err := d.Query(ctx, `SELECT c.id, c.heading, c.text, v.vector FROM manifests m JOIN chunks c ON c.id = m.chunk_id
+		LEFT JOIN vectors v ON v.generation_id = ? AND v.chunk_id = c.id WHERE m.version_id = ? AND m.cut = ? ORDER BY m.ordinal`, generation, version, cut)
 	if err != nil {
 		return doc, fmt.Errorf("read chunks of document %s: %w", documentID, err)
 	}
@@ -190,11 +196,11 @@ func floats(b []byte) []float32 {
 }
 
 // confirm reads, in one query, those of the chunks that may leave: in the manifest of the live version of a document
-// that is not deleted, in one of the collections, of a tier that is seen, with attributes that match.
+// that is not deleted, cut as the generation that was asked, in one of the collections, of a tier that is seen, with attributes that match.
 func confirm(ctx context.Context, d *db.DB, collections []collection, clearance caller.Tier, filter index.Filter, chunkIDs []string) (map[string]Passage, error) {
-	names := map[string]string{}
+	asked := map[string]collection{}
 	for _, c := range collections {
-		names[c.id] = c.name
+		asked[c.id] = c
 	}
 	rows, err := d.Query(ctx, confirmQuery(len(chunkIDs)), db.Args(chunkIDs)...)
 	if err != nil {
@@ -206,19 +212,20 @@ func confirm(ctx context.Context, d *db.DB, collections []collection, clearance 
 		var p Passage
 		var f fields
 		var heading string
-		into := []any{&p.ChunkID, &heading, &p.Text, &p.Kind, &p.Tokens, &p.PageFrom, &p.PageTo, &p.VersionID, &p.Version, &p.Name, &p.DocumentID, &p.CollectionID, &p.SourceKey}
+		var cut int64
+		into := []any{&cut, &p.ChunkID, &heading, &p.Text, &p.Kind, &p.Tokens, &p.PageFrom, &p.PageTo, &p.VersionID, &p.Version, &p.Name, &p.DocumentID, &p.CollectionID, &p.SourceKey}
 		if err := rows.Scan(append(into, f.into()...)...); err != nil {
 			return nil, fmt.Errorf("check hits: %w", err)
 		}
-		name, asked := names[p.CollectionID]
-		if _, twice := out[p.ChunkID]; twice || !asked || !clearance.Sees(f.tier) {
+		c, ok := asked[p.CollectionID]
+		if _, twice := out[p.ChunkID]; twice || !ok || cut != c.cut || !clearance.Sees(f.tier) {
 			continue
 		}
 		p.Attributes = f.attributes()
 		if !filter.Match(p.Attributes) {
 			continue
 		}
-		p.Heading, p.Title, p.Source, p.Tier, p.Collection = path(heading), f.title, f.source, f.tier, name
+		p.Heading, p.Title, p.Source, p.Tier, p.Collection, p.Generation = path(heading), f.title, f.source, f.tier, c.name, c.generation
 		out[p.ChunkID] = p
 	}
 	return out, rows.Err()
@@ -226,9 +233,9 @@ func confirm(ctx context.Context, d *db.DB, collections []collection, clearance 
 
 // confirmQuery names no collection: SQLite would then read all documents of that one instead of the few chunks.
 func confirmQuery(chunks int) string {
-	return `SELECT c.id, c.heading, c.text, c.kind, c.tokens, m.page_from, m.page_to, v.id, v.number, v.name,
+	return `SELECT m.cut, c.id, c.heading, c.text, c.kind, c.tokens, m.page_from, m.page_to, v.id, v.number, v.name,
 		d.id, d.collection_id, d.source_key, ` + fieldColumns + `
-		FROM version_chunks m JOIN chunks c ON c.id = m.chunk_id JOIN versions v ON v.id = m.version_id JOIN documents d ON d.id = v.document_id AND d.live_version_id = v.id
+		FROM manifests m JOIN chunks c ON c.id = m.chunk_id JOIN versions v ON v.id = m.version_id JOIN documents d ON d.id = v.document_id AND d.live_version_id = v.id
 		JOIN collections o ON o.id = d.collection_id
 		WHERE m.chunk_id IN (` + db.Marks(chunks) + `)
 		AND d.deleted_at IS NULL AND o.deleted_at IS NULL AND v.state = 'live' ORDER BY m.ordinal`

@@ -59,6 +59,15 @@ func (v *Value) UnmarshalText(b []byte) error {
 	return nil
 }
 
+// Within is the secret with the path of a file:PATH reference made absolute, for a reference that is kept and resolved
+// again elsewhere.
+func (v Value) Within(dir string) Value {
+	if path, ok := strings.CutPrefix(v.ref, "file:"); ok && !filepath.IsAbs(path) {
+		v.ref = "file:" + filepath.Join(dir, path)
+	}
+	return v
+}
+
 // Resolve reads the secret that the reference names; a relative path is relative to dir. A variable that is not set
 // leaves the secret empty, which the one who needs it reports.
 func (v *Value) Resolve(dir string) error {

@@ -44,3 +44,12 @@ func TestReferences(t *testing.T) {
 		t.Error("a missing file is an error")
 	}
 }
+
+func TestAPathIsMadeAbsoluteAndStaysAReference(t *testing.T) {
+	for ref, want := range map[string]string{"file:k": "file:/etc/airfield/k", "file:/k": "file:/k", "env:K": "env:K", "": ""} {
+		var v Value
+		if err := v.UnmarshalText([]byte(ref)); err != nil || v.Within("/etc/airfield").Ref() != want {
+			t.Errorf("%s: %s %v", ref, v.Within("/etc/airfield"), err)
+		}
+	}
+}

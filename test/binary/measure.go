@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -79,7 +80,7 @@ func (s *Server) page(path string) string {
 	return string(answer.Body)
 }
 
-// RSS is the server's resident memory in bytes, now and at its peak. Linux only, as are CPU and Pause.
+// RSS is the server's resident memory in bytes, now and at its peak. Linux only, as are ChildrenRSS, CPU and Pause.
 func (s *Server) RSS() (now, peak int64) {
 	s.T.Helper()
 	for lines := bufio.NewScanner(strings.NewReader(s.proc("status"))); lines.Scan(); {
@@ -93,6 +94,27 @@ func (s *Server) RSS() (now, peak int64) {
 		}
 	}
 	return now, peak
+}
+
+// ChildrenRSS is the resident memory of the processes that the server has started and that live, and how many there are.
+func (s *Server) ChildrenRSS() (bytes int64, n int) {
+	s.T.Helper()
+	lists, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", s.process.Process.Pid))
+	if err != nil {
+		s.T.Fatal(err)
+	}
+	for _, list := range lists {
+		text, _ := os.ReadFile(list) // a thread may have ended
+		for pid := range strings.FieldsSeq(string(text)) {
+			var all, resident int64
+			statm, _ := os.ReadFile("/proc/" + pid + "/statm") // and so may a child
+			if _, err := fmt.Sscan(string(statm), &all, &resident); err == nil {
+				bytes += resident * int64(os.Getpagesize())
+				n++
+			}
+		}
+	}
+	return bytes, n
 }
 
 // CPU is the processor time the server has used, that of its ended children included.

@@ -1,3 +1,3 @@
-// Package cloud runs the real binary on what a cloud offers in place of a folder: documents in an S3 bucket. The server is
-// versitygw, on the loopback interface.
+// Package cloud runs the real binary on what there is elsewhere in place of a folder: documents in an S3 bucket, whose server is
+// versitygw, on a web site, and behind an API. All of it is on the loopback interface.
 package cloud

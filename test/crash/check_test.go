@@ -156,11 +156,11 @@ var rules = map[string]string{
 	"versions in another state than live and superseded":  "SELECT COUNT(*) FROM versions v JOIN documents d ON d.id = v.document_id WHERE d.deleted_at IS NULL AND v.state NOT IN ('live', 'superseded')",
 	"versions of deleted documents that are not deleted":  "SELECT COUNT(*) FROM versions v JOIN documents d ON d.id = v.document_id WHERE d.deleted_at IS NOT NULL AND v.state <> 'deleted'",
 	"runs that have not ended well":                       "SELECT COUNT(*) FROM runs WHERE state NOT IN ('done', 'cancelled')",
-	"live versions without chunks":                        "SELECT COUNT(*) FROM versions v WHERE state = 'live' AND NOT EXISTS (SELECT 1 FROM version_chunks c WHERE c.version_id = v.id)",
-	"live versions whose ordinals have gaps":              "SELECT COUNT(*) FROM (SELECT version_id FROM version_chunks GROUP BY version_id HAVING MIN(ordinal) + COUNT(*) - 1 <> MAX(ordinal))",
-	"manifest rows of versions that are not live":         "SELECT COUNT(*) FROM version_chunks c LEFT JOIN versions v ON v.id = c.version_id WHERE v.state IS NULL OR v.state <> 'live'",
-	"manifest rows without a chunk of the same document":  "SELECT COUNT(*) FROM version_chunks m JOIN versions v ON v.id = m.version_id LEFT JOIN chunks c ON c.id = m.chunk_id AND c.document_id = v.document_id WHERE c.id IS NULL",
-	"chunks that no manifest names":                       "SELECT COUNT(*) FROM chunks WHERE id NOT IN (SELECT chunk_id FROM version_chunks)",
+	"live versions without chunks":                        "SELECT COUNT(*) FROM versions v WHERE state = 'live' AND NOT EXISTS (SELECT 1 FROM manifests c WHERE c.version_id = v.id)",
+	"live versions whose ordinals have gaps":              "SELECT COUNT(*) FROM (SELECT version_id FROM manifests GROUP BY version_id, cut HAVING MIN(ordinal) + COUNT(*) - 1 <> MAX(ordinal))",
+	"manifest rows of versions that are not live":         "SELECT COUNT(*) FROM manifests c LEFT JOIN versions v ON v.id = c.version_id WHERE v.state IS NULL OR v.state <> 'live'",
+	"manifest rows without a chunk of the same document":  "SELECT COUNT(*) FROM manifests m JOIN versions v ON v.id = m.version_id LEFT JOIN chunks c ON c.id = m.chunk_id AND c.document_id = v.document_id WHERE c.id IS NULL",
+	"chunks that no manifest names":                       "SELECT COUNT(*) FROM chunks WHERE id NOT IN (SELECT chunk_id FROM manifests)",
 	"chunks without a vector":                             "SELECT COUNT(*) FROM chunks c JOIN collections l ON l.id = c.collection_id LEFT JOIN vectors v ON v.chunk_id = c.id AND v.generation_id = l.generation_id WHERE v.chunk_id IS NULL",
 	"vectors without a chunk of the same document":        "SELECT COUNT(*) FROM vectors v LEFT JOIN chunks c ON c.id = v.chunk_id AND c.document_id = v.document_id WHERE c.id IS NULL",
 	"items of sources whose document is deleted":          "SELECT COUNT(*) FROM source_items i LEFT JOIN documents d ON d.id = i.document_id AND d.deleted_at IS NULL WHERE d.id IS NULL",
@@ -250,7 +250,7 @@ func (s *installation) indexIsWhole(db *sql.DB) {
 		live := s.texts(db, "SELECT id FROM documents WHERE deleted_at IS NULL AND collection_id = (SELECT id FROM collections WHERE generation_id = ?)", space)
 		chunks := 0
 		for _, d := range live {
-			want := s.count(db, "SELECT COUNT(DISTINCT chunk_id) FROM version_chunks WHERE version_id = (SELECT live_version_id FROM documents WHERE id = ?)", d)
+			want := s.count(db, "SELECT COUNT(DISTINCT chunk_id) FROM manifests WHERE version_id = (SELECT live_version_id FROM documents WHERE id = ?)", d)
 			got, err := x.Count(ctx, space, d)
 			if err != nil || got != want {
 				s.T.Errorf("the index has %d of the %d chunks of %s (%v)", got, want, d, err)

@@ -1,5 +1,5 @@
 // Package script drives the real binary the way its users do: every *.txtar is a session at a shell, with servers, requests
-// and files. The core session runs on both databases; those in postgres/ need several processes on one database.
+// and files. The core session runs on both databases, and with the index in the second; those in postgres/ need several processes on one database.
 package script
 
 import (
@@ -29,6 +29,11 @@ func TestScriptsOnPostgres(t *testing.T) {
 	for _, file := range append(files, "core.txtar", "documents.txtar") {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) {
 			run(t, testscript.Params{Files: []string{file}}, "AIRFIELD_DATABASE_URL="+dbtest.Postgres(t))
+		})
+	}
+	for _, file := range []string{"postgres/processes.txtar", "core.txtar", "ingest.txtar"} {
+		t.Run("pgvector/"+strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) {
+			run(t, testscript.Params{Files: []string{file}}, "AIRFIELD_DATABASE_URL="+dbtest.Postgres(t), "AIRFIELD_INDEX_URL=database")
 		})
 	}
 }

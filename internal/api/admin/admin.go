@@ -18,6 +18,7 @@ import (
 	"airfield/internal/cost"
 	"airfield/internal/fault"
 	"airfield/internal/gateway"
+	"airfield/internal/index"
 	"airfield/internal/ingest"
 	"airfield/internal/notify"
 	"airfield/internal/observe"
@@ -40,6 +41,7 @@ type Door struct {
 	Batches        *batch.Batches
 	Prompts        *prompt.Registry
 	Replays        *prompt.Replayer
+	IndexSize      func(ctx context.Context, collectionID string) (index.Stats, error)
 	System         System
 	MaxUpload      int64
 	Version        string

@@ -79,6 +79,12 @@ var opens = map[string]string{
 	"POST /api/collections/{name}/sources/{source}/confirm": "O",
 	"POST /api/collections/{name}/sources/{source}/scan":    "O",
 	"POST /api/collections/{name}/sources/{source}/events":  "O",
+	"GET /api/collections/{name}/refresh":                   "O", // queries of its gate are headings
+	"POST /api/collections/{name}/refresh":                  "O", // spends
+	"POST /api/collections/{name}/refresh/cancel":           "O",
+	"POST /api/collections/{name}/refresh/plan":             "O",
+	"POST /api/collections/{name}/refresh/rollback":         "O",
+	"POST /api/collections/{name}/refresh/switch":           "O",
 	"POST /api/dead-letters/replay":                         "O",
 	"POST /api/dead-letters/{run}/discard":                  "OW",
 	"POST /api/dead-letters/{run}/replay":                   "OW",
@@ -113,6 +119,9 @@ var valid = map[string]struct{ query, body string }{
 	"POST /api/prompts/{name}/render":                  {body: `{}`},
 	"POST /api/prompts/{name}/replay":                  {query: "?budget=1"},
 	"POST /api/prompts/{name}/versions":                {body: `{"prompt":{"messages":[{"role":"user","content":"x"}]}}`},
+	"POST /api/collections/{name}/refresh":             {body: `{}`},
+	"POST /api/collections/{name}/refresh/plan":        {body: `{}`},
+	"POST /api/collections/{name}/refresh/switch":      {body: `{}`},
 	"POST /api/versions":                               {body: `{"ids":["ver_1"]}`},
 	"POST /api/collections/{name}/documents":           {query: "?name=a.txt", body: "text"},
 }

@@ -209,6 +209,7 @@ func (d *Door) costs(ctx context.Context, in *costsIn) (Costs, error) {
 func (d *Door) register(a huma.API) {
 	d.registerDocuments(a)
 	d.registerLifecycle(a)
+	d.registerRefresh(a)
 	d.registerRuns(a)
 	d.registerAccess(a)
 	d.registerCalls(a)

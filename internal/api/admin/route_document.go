@@ -16,6 +16,16 @@ import (
 type CollectionStatus struct {
 	ingest.Collection
 	Status ingest.Status `json:"status"`
+	Index  *IndexSize    `json:"index,omitempty"` // for those who administrate
+}
+
+// IndexSize is what a collection's vectors and keywords come to.
+type IndexSize struct {
+	Documents  int   `json:"documents"`
+	Chunks     int   `json:"chunks"`
+	Vectors    int   `json:"vectors"`
+	Dimensions int   `json:"dimensions"`
+	Bytes      int64 `json:"bytes"` // on this process's disk, or in PostgreSQL
 }
 
 type nameIn struct {
@@ -140,8 +150,18 @@ func (d *Door) withStatus(ctx context.Context, c ingest.Collection) (CollectionS
 	status, err := d.Ingest.Status(ctx, c.ID)
 	if !caller.From(ctx).Is(readers...) {
 		c.Config.Sources, c.Epoch, c.Sequence = nil, 0, 0 // folders of this machine; counts of changes to documents of any tier
+		return CollectionStatus{Collection: c, Status: status}, err
 	}
-	return CollectionStatus{Collection: c, Status: status}, err
+	out := CollectionStatus{Collection: c, Status: status}
+	if err == nil && d.IndexSize != nil {
+		size, err := d.IndexSize(ctx, c.ID)
+		if err != nil {
+			d.Log.Warn("the size of an index is not known", "part", "api", "collection", c.Name, "error", err) // the rest is
+			return out, nil
+		}
+		out.Index = &IndexSize{size.Documents, size.Chunks, size.Vectors, size.Dimensions, size.Bytes}
+	}
+	return out, err
 }
 
 func (d *Door) registerRuns(a huma.API) {

@@ -96,7 +96,7 @@ func merge(a, b []retrieve.Passage) []retrieve.Passage {
 func hit(p retrieve.Passage) any {
 	return map[string]any{
 		"file_id": p.FileID(), "filename": p.Name, "score": p.Score, "attributes": p.Attributes, "content": []any{map[string]any{"type": "text", "text": p.Text}},
-		"document_id": p.DocumentID, "version": p.Version, "chunk_id": p.ChunkID, "title": p.Title, "heading": p.Heading, "page_from": p.PageFrom, "page_to": p.PageTo, "tier": p.Tier,
+		"document_id": p.DocumentID, "version": p.Version, "chunk_id": p.ChunkID, "generation": p.Generation, "title": p.Title, "heading": p.Heading, "page_from": p.PageFrom, "page_to": p.PageTo, "tier": p.Tier,
 	}
 }
 

@@ -141,20 +141,29 @@ func (b *Bucket) find(ctx context.Context, key, version string) (bucket.Object, 
 }
 
 // readDir returns what is in a folder, unsorted; a folder that is not there is empty.
-func (b *Bucket) readDir(name string) ([]fs.DirEntry, error) {
-	d, err := b.root.Open(name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
+func (b *Bucket) readDir(name string) (entries []fs.DirEntry, err error) {
+	for range 100 {
+		if entries, err = b.readDirOnce(name); !errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+		// It was removed while it was read, and may be there again by now.
+		if _, err := b.root.Lstat(name); errors.Is(err, fs.ErrNotExist) {
+			return nil, nil
+		}
 	}
-	if err != nil {
-		return nil, fmt.Errorf("list bucket: %w", err)
-	}
-	defer d.Close()
-	entries, err := d.ReadDir(-1)
 	if err != nil {
 		return nil, fmt.Errorf("list bucket: %w", err)
 	}
 	return entries, nil
+}
+
+func (b *Bucket) readDirOnce(name string) ([]fs.DirEntry, error) {
+	d, err := b.root.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer d.Close()
+	return d.ReadDir(-1)
 }
 
 // versionsIn picks the versions of a key out of its folder's entries, newest first.

@@ -1,53 +1,44 @@
-// Package s3 is a document bucket in Amazon S3, or in what speaks like it. Every version is an object of its own whose
-// name tells all about it (name.go), and is never written again: so any S3 will do, with versioning or without, and
-// versions, markers and the lifecycle are the same as those of a folder. Where the store itself keeps versions, what is
-// purged is removed from those too. Several processes may use one bucket.
+// Package s3 keeps documents in Amazon S3, or in what speaks like it. Where the store itself keeps versions, what is
+// removed is removed from those too.
 package s3
 
 import (
 	"context"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"log/slog"
-	"os"
-	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	sdk "github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"airfield/internal/aws"
 	"airfield/internal/bucket"
+	"airfield/internal/bucket/object"
 	"airfield/internal/fault"
 )
 
-const (
-	requestTime = time.Minute      // for what moves no bytes
-	stallTime   = time.Minute      // without a byte of an object
-	probeEvery  = 30 * time.Second // a bucket that worked is believed for so long
-)
-
-// Bucket is a bucket.Bucket.
-type Bucket struct {
+// store is an object.Store.
+type store struct {
 	client    *sdk.Client
 	place     aws.Place
-	lifecycle bucket.Lifecycle
-	tempDir   string
 	log       *slog.Logger
 	partBytes int64 // larger objects go up in parts of this size
 
 	removing [64]sync.Mutex // by name
-
-	mu     sync.Mutex
-	last   time.Time // of the newest version made here
-	probed time.Time
 }
 
-var _ bucket.Bucket = (*Bucket)(nil)
-
 // Open opens the bucket that c names, which must be there. Uploads wait in tempDir until they are whole.
-func Open(ctx context.Context, c bucket.Config, tempDir string, log *slog.Logger) (*Bucket, error) {
+func Open(ctx context.Context, c bucket.Config, tempDir string, log *slog.Logger) (*object.Bucket, error) {
+	s, err := open(ctx, c, log)
+	if err != nil {
+		return nil, err
+	}
+	return object.New(s, c.Lifecycle, tempDir, log)
+}
+
+func open(ctx context.Context, c bucket.Config, log *slog.Logger) (*store, error) {
 	if _, err := c.Check(); err != nil {
 		return nil, fmt.Errorf("bucket: %w", err)
 	}
@@ -59,109 +50,90 @@ func Open(ctx context.Context, c bucket.Config, tempDir string, log *slog.Logger
 	if err != nil {
 		return nil, fmt.Errorf("bucket: %w", err)
 	}
-	if err := os.MkdirAll(tempDir, 0o700); err != nil {
-		return nil, fmt.Errorf("make the folder that uploads wait in: %w", err)
-	}
-	return &Bucket{client: client, place: place, lifecycle: c.Lifecycle, tempDir: tempDir, log: log, partBytes: partBytes}, nil
+	return &store{client: client, place: place, log: log, partBytes: partBytes}, nil
 }
 
-// Get opens a version.
-func (b *Bucket) Get(ctx context.Context, key, version string) (io.ReadCloser, bucket.Object, error) {
-	o, err := b.Stat(ctx, key, version)
-	if err != nil {
-		return nil, bucket.Object{}, err
-	}
-	ctx, cancel := context.WithCancel(ctx)
-	out, err := b.client.GetObject(ctx, &sdk.GetObjectInput{Bucket: &b.place.Bucket, Key: b.name(o)})
-	if err != nil {
-		cancel()
-		if aws.Gone(err) { // purged since
-			return nil, bucket.Object{}, bucket.NotFound(key, version)
-		}
-		return nil, bucket.Object{}, b.place.Explain("open object", err)
-	}
-	return newBody(out.Body, cancel), o, nil
-}
-
-// Stat describes a version.
-func (b *Bucket) Stat(ctx context.Context, key, version string) (bucket.Object, error) {
-	versions, err := b.Versions(ctx, key)
-	if err != nil {
-		return bucket.Object{}, err
-	}
-	i := slices.IndexFunc(versions, func(o bucket.Object) bool { return version == "" || o.Version == version })
-	if i < 0 || versions[i].Deleted {
-		return bucket.Object{}, bucket.NotFound(key, version)
-	}
-	return versions[i], nil
-}
-
-// Versions returns a key's versions and markers, newest first.
-func (b *Bucket) Versions(ctx context.Context, key string) (versions []bucket.Object, err error) {
-	if err := bucket.CheckKey(key); err != nil {
-		return nil, err
-	}
-	err = b.walk(ctx, folder(key), "", maxPage, func(found []bucket.Object) bool {
-		versions = found
-		return false
-	})
-	return versions, err
-}
-
-// name is where an object is kept.
-func (b *Bucket) name(o bucket.Object) *string {
-	name := b.place.Prefix + folder(o.Key) + versionName(o)
+// at is a name with the prefix.
+func (s *store) at(name string) *string {
+	name = s.place.Prefix + name
 	return &name
 }
 
-// Probe writes, reads and removes an object, unless that went well a moment ago: each time costs money.
-func (b *Bucket) Probe(ctx context.Context) error {
-	b.mu.Lock()
-	fresh := time.Since(b.probed) < probeEvery
-	b.mu.Unlock()
-	if fresh {
-		return nil
-	}
-	name := b.place.Prefix + "probe/" + bucket.NewVersion(time.Now())
-	if err := b.send(ctx, name, strings.NewReader("probe"), 5, ""); err != nil {
-		return err
-	}
-	read, err := b.client.GetObject(ctx, &sdk.GetObjectInput{Bucket: &b.place.Bucket, Key: &name})
-	if err == nil {
-		read.Body.Close()
-	}
-	if removing := b.remove(ctx, name); err == nil {
-		err = removing
+// Open reads an object.
+func (s *store) Open(ctx context.Context, name string) (io.ReadCloser, error) {
+	out, err := s.client.GetObject(ctx, &sdk.GetObjectInput{Bucket: &s.place.Bucket, Key: s.at(name)})
+	if aws.Gone(err) {
+		return nil, object.ErrGone
 	}
 	if err != nil {
-		return b.place.Explain("probe the bucket", err)
+		return nil, s.place.Explain("open object", err)
 	}
-	b.mu.Lock()
-	b.probed = time.Now()
-	b.mu.Unlock()
+	return out.Body, nil
+}
+
+// List tells a page of names.
+func (s *store) List(ctx context.Context, prefix, behind, page string, limit int) (names []object.Listed, next string, err error) {
+	in := &sdk.ListObjectsV2Input{Bucket: &s.place.Bucket, Prefix: s.at(prefix), MaxKeys: new(int32(limit))}
+	if behind != "" {
+		in.StartAfter = s.at(behind)
+	}
+	if page != "" {
+		in.ContinuationToken = &page
+	}
+	out, err := s.client.ListObjectsV2(ctx, in)
+	if err != nil {
+		return nil, "", s.place.Explain("list the bucket", err)
+	}
+	for _, o := range out.Contents {
+		if o.Key != nil && o.Size != nil {
+			names = append(names, object.Listed{Name: strings.TrimPrefix(*o.Key, s.place.Prefix), Size: *o.Size})
+		}
+	}
+	if out.IsTruncated != nil && *out.IsTruncated && out.NextContinuationToken != nil {
+		next = *out.NextContinuationToken
+	}
+	return names, next, nil
+}
+
+// Remove deletes an object. A store that keeps versions itself says so then: those go too.
+func (s *store) Remove(ctx context.Context, name string) error {
+	at := s.at(name)
+	// One at a time for a name: not every store bears that a version goes while another request names it.
+	lock := &s.removing[crc32.ChecksumIEEE([]byte(*at))%uint32(len(s.removing))]
+	lock.Lock()
+	defer lock.Unlock()
+	out, err := s.client.DeleteObject(ctx, &sdk.DeleteObjectInput{Bucket: &s.place.Bucket, Key: at})
+	if aws.Gone(err) {
+		return nil
+	}
+	if err != nil {
+		return s.place.Explain("remove an object", err)
+	}
+	if out.VersionId == nil && (out.DeleteMarker == nil || !*out.DeleteMarker) {
+		return nil
+	}
+	kept := sdk.NewListObjectVersionsPaginator(s.client, &sdk.ListObjectVersionsInput{Bucket: &s.place.Bucket, Prefix: at})
+	for kept.HasMorePages() {
+		page, err := kept.NextPage(ctx)
+		if err != nil {
+			return s.place.Explain("remove an object's versions", err)
+		}
+		var ids []*string
+		for _, v := range page.Versions {
+			if v.Key != nil && *v.Key == *at {
+				ids = append(ids, v.VersionId)
+			}
+		}
+		for _, m := range page.DeleteMarkers {
+			if m.Key != nil && *m.Key == *at {
+				ids = append(ids, m.VersionId)
+			}
+		}
+		for _, id := range ids {
+			if _, err := s.client.DeleteObject(ctx, &sdk.DeleteObjectInput{Bucket: &s.place.Bucket, Key: at, VersionId: id}); err != nil && !aws.Gone(err) {
+				return s.place.Explain("remove an object's versions", err)
+			}
+		}
+	}
 	return nil
-}
-
-// body ends a request to which nothing comes any more.
-type body struct {
-	from   io.ReadCloser
-	cancel context.CancelFunc
-	stall  *time.Timer
-}
-
-func newBody(from io.ReadCloser, cancel context.CancelFunc) *body {
-	stall := time.AfterFunc(stallTime, cancel)
-	stall.Stop()
-	return &body{from, cancel, stall}
-}
-
-func (b *body) Read(p []byte) (int, error) {
-	b.stall.Reset(stallTime)
-	defer b.stall.Stop()
-	return b.from.Read(p)
-}
-
-func (b *body) Close() error {
-	defer b.cancel()
-	return b.from.Close()
 }

@@ -14,18 +14,30 @@ import (
 	"airfield/internal/aws/awstest"
 	"airfield/internal/bucket"
 	"airfield/internal/bucket/buckettest"
+	"airfield/internal/bucket/object"
 	"airfield/internal/fault"
 	"airfield/internal/secret"
 )
 
-func open(t *testing.T, p aws.Place, c bucket.Config) *Bucket {
+// opened is a bucket and the store below it.
+type opened struct {
+	*object.Bucket
+	*store
+}
+
+func openTest(t *testing.T, p aws.Place, c bucket.Config) opened {
 	t.Helper()
 	c.URL, c.AccessKeyID, c.SecretAccessKey = p.String(), secret.New(awstest.KeyID), secret.New(awstest.Secret)
-	b, err := Open(t.Context(), c, t.TempDir(), slog.New(slog.DiscardHandler))
+	log := slog.New(slog.DiscardHandler)
+	s, err := open(t.Context(), c, log)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return b
+	b, err := object.New(s, c.Lifecycle, t.TempDir(), log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return opened{b, s}
 }
 
 func TestConformance(t *testing.T) {
@@ -36,14 +48,14 @@ func TestConformance(t *testing.T) {
 				if versions {
 					p.Prefix = "some/where/"
 				}
-				return open(t, p, c)
+				return openTest(t, p, c).Bucket
 			})
 		})
 	}
 }
 
 // everything lists all that the store has, old versions and markers of its own among it.
-func everything(t *testing.T, b *Bucket) (names []string) {
+func everything(t *testing.T, b opened) (names []string) {
 	t.Helper()
 	out, err := b.client.ListObjectVersions(t.Context(), &sdk.ListObjectVersionsInput{Bucket: &b.place.Bucket})
 	if err != nil {
@@ -59,9 +71,9 @@ func everything(t *testing.T, b *Bucket) (names []string) {
 }
 
 func TestAPurgeLeavesNothingInAStoreThatKeepsVersions(t *testing.T) {
-	b := open(t, awstest.New(t, true), bucket.Default())
+	b := openTest(t, awstest.New(t, true), bucket.Default())
 	for range 3 {
-		if _, err := b.Put(t.Context(), "a/b", strings.NewReader("secret"), bucket.PutOptions{}); err != nil {
+		if _, err := b.Bucket.Put(t.Context(), "a/b", strings.NewReader("secret"), bucket.PutOptions{}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -83,13 +95,13 @@ func TestAPurgeLeavesNothingInAStoreThatKeepsVersions(t *testing.T) {
 }
 
 func TestALargeObjectGoesUpInPartsAndALeftUploadIsAborted(t *testing.T) {
-	b := open(t, awstest.New(t, false), bucket.Default())
+	b := openTest(t, awstest.New(t, false), bucket.Default())
 	b.partBytes = 5 << 20
 	raw := make([]byte, 11<<20)
 	random := rand.NewChaCha8([32]byte{1})
 	random.Read(raw)
 	content := string(raw)
-	o, err := b.Put(t.Context(), "large", strings.NewReader(content), bucket.PutOptions{MediaType: "application/pdf"})
+	o, err := b.Bucket.Put(t.Context(), "large", strings.NewReader(content), bucket.PutOptions{MediaType: "application/pdf"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,7 +114,7 @@ func TestALargeObjectGoesUpInPartsAndALeftUploadIsAborted(t *testing.T) {
 		t.Fatalf("read %d bytes, %s: %v", size, sum, err)
 	}
 
-	left := b.place.Prefix + folder("left") + "x"
+	left := b.place.Prefix + "objects/left!/x"
 	u, err := b.client.CreateMultipartUpload(t.Context(), &sdk.CreateMultipartUploadInput{Bucket: &b.place.Bucket, Key: &left})
 	if err != nil {
 		t.Fatal(err)
@@ -125,8 +137,8 @@ func TestWhatBelongsToOthersIsNotSeen(t *testing.T) {
 	p := awstest.New(t, false)
 	one, two := p, p
 	one.Prefix, two.Prefix = "dev/", "dev2/"
-	a, b := open(t, one, bucket.Default()), open(t, two, bucket.Default())
-	if _, err := b.Put(t.Context(), "theirs", strings.NewReader("x"), bucket.PutOptions{}); err != nil {
+	a, b := openTest(t, one, bucket.Default()), openTest(t, two, bucket.Default())
+	if _, err := b.Bucket.Put(t.Context(), "theirs", strings.NewReader("x"), bucket.PutOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"dev/objects/readme.txt", "dev/objects/a!/x", "dev/notes"} {
@@ -134,13 +146,13 @@ func TestWhatBelongsToOthersIsNotSeen(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if l, err := a.List(t.Context(), "", "", 10); err != nil || len(l) != 0 {
+	if l, err := a.Bucket.List(t.Context(), "", "", 10); err != nil || len(l) != 0 {
 		t.Fatalf("%+v %v", l, err)
 	}
 	if r, err := a.Sweep(t.Context(), time.Now().Add(1e4*time.Hour)); err != nil || r != (bucket.Report{}) {
 		t.Fatalf("%+v %v", r, err)
 	}
-	if l, err := b.List(t.Context(), "", "", 10); err != nil || len(l) != 1 {
+	if l, err := b.Bucket.List(t.Context(), "", "", 10); err != nil || len(l) != 1 {
 		t.Fatalf("%+v %v", l, err)
 	}
 }

@@ -8,6 +8,8 @@ import (
 
 	"github.com/blevesearch/bleve/v2/index/scorch"
 	segment "github.com/blevesearch/scorch_segment_api/v2"
+
+	"airfield/internal/index/analyze"
 )
 
 // maxQueryTerms bounds the work of a query; the rarest terms of a longer one count.
@@ -200,7 +202,7 @@ func (r *bm25) best() []scored {
 func (r *bm25) terms(text string) ([]*term, error) {
 	byWord := map[string]*term{}
 	var terms []*term
-	for _, token := range r.words.analyzer.Analyze([]byte(passage("", "", text))) {
+	for _, token := range r.words.analyzer.Analyze([]byte(analyze.Passage("", "", text))) {
 		t := byWord[string(token.Term)]
 		if t == nil {
 			t = &term{word: string(token.Term)}

@@ -8,20 +8,21 @@ import (
 
 	"airfield/internal/caller"
 	"airfield/internal/index"
+	"airfield/internal/index/indextest"
 )
 
 // TestRankingIsExactBM25 compares every list with the formula computed the long way, so that leaving passages out early
 // cannot lose one.
 func TestRankingIsExactBM25(t *testing.T) {
-	x, l := open(t, t.TempDir()), newLibrary()
+	x, l := open(t, t.TempDir()), indextest.NewLibrary()
 	passages := map[string][]string{}
 	total, holders := 0, map[string]int{}
 	for from := 0; from < 60; from += 20 { // several segments
 		var documents []index.Document
 		for i := from; i < from+20; i++ {
-			d := l.document(i)
+			d := l.Document(i)
 			for j := range d.Chunks {
-				d.Chunks[j].Text, d.Chunks[j].Vector = l.text(10+(i*7+j*13)%90), nil
+				d.Chunks[j].Text, d.Chunks[j].Vector = l.Text(10+(i*7+j*13)%90), nil
 				words := strings.Fields("titl head " + d.Chunks[j].Text)
 				passages[d.Chunks[j].ID] = words
 				total += len(words)
@@ -38,7 +39,7 @@ func TestRankingIsExactBM25(t *testing.T) {
 	}
 	mean, all := float64(total)/float64(len(passages)), float64(len(passages))
 	for range 60 {
-		text := l.text(6)
+		text := l.Text(6)
 		want := map[string]float64{}
 		for id, words := range passages {
 			for _, w := range strings.Fields(text) {

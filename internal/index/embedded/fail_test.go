@@ -12,6 +12,7 @@ import (
 	"airfield/internal/caller"
 	"airfield/internal/fault"
 	"airfield/internal/index"
+	"airfield/internal/index/indextest"
 )
 
 func TestAFailedWriteChangesNothing(t *testing.T) {
@@ -119,9 +120,9 @@ func TestCompactTakesRemovedTextAndVectorsOffTheDisk(t *testing.T) {
 
 func TestADeadlineEndsAScan(t *testing.T) {
 	x := open(t, t.TempDir())
-	newLibrary().fill(t, x, "s", 2000)
-	s, l := x.spaces["s"], newLibrary()
-	q, err := l.query("s", 100).Normal()
+	indextest.NewLibrary().Fill(t, x, "s", 2000)
+	s, l := x.spaces["s"], indextest.NewLibrary()
+	q, err := l.Query("s", 100).Normal()
 	if err != nil {
 		t.Fatal(err)
 	}

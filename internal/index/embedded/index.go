@@ -24,6 +24,7 @@ import (
 
 	"airfield/internal/fault"
 	"airfield/internal/index"
+	"airfield/internal/index/analyze"
 )
 
 // Index is the embedded index of one data folder.
@@ -36,6 +37,7 @@ type Index struct {
 	analyzer analysis.Analyzer
 
 	births sync.Mutex // held while a space is made or dropped
+	claims claims
 
 	mu     sync.RWMutex
 	closed bool
@@ -52,7 +54,7 @@ func Open(dir string, config Config, log *slog.Logger) (*Index, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("open index: %w", err)
 	}
-	analyzer, err := newAnalyzer()
+	analyzer, err := analyze.New()
 	if err != nil {
 		return nil, fmt.Errorf("open index: %w", err)
 	}
@@ -165,6 +167,15 @@ func (x *Index) obtain(ctx context.Context, name string) (*space, error) {
 }
 
 func (x *Index) Replace(ctx context.Context, name string, documents []index.Document, sequence int64) error {
+	c, err := x.Claim(ctx, name)
+	if err != nil {
+		return err
+	}
+	defer c.Release()
+	return c.Replace(ctx, documents, sequence)
+}
+
+func (x *Index) replace(ctx context.Context, name string, documents []index.Document, sequence int64) error {
 	s, err := x.get(ctx, name)
 	if err != nil {
 		return err
@@ -201,6 +212,15 @@ func (x *Index) Search(ctx context.Context, q index.Query) (index.Hits, error) {
 }
 
 func (x *Index) Drop(ctx context.Context, name string) error {
+	c, err := x.Claim(ctx, name)
+	if err != nil {
+		return err
+	}
+	defer c.Release()
+	return c.Drop(ctx)
+}
+
+func (x *Index) drop(ctx context.Context, name string) error {
 	if !validSpace.MatchString(name) {
 		return nil // it cannot exist
 	}

@@ -7,15 +7,16 @@ import (
 
 	"airfield/internal/caller"
 	"airfield/internal/index"
+	"airfield/internal/index/indextest"
 )
 
 // TestRecall compares the vector list with an exact search in 64 bits, with and without a filter.
 func TestRecall(t *testing.T) {
 	const limit = 10
-	x, l := open(t, t.TempDir()), newLibrary()
+	x, l := open(t, t.TempDir()), indextest.NewLibrary()
 	var documents []index.Document
 	for i := range 300 {
-		documents = append(documents, l.document(i))
+		documents = append(documents, l.Document(i))
 	}
 	if err := x.Replace(t.Context(), "s", documents, 1); err != nil {
 		t.Fatal(err)
@@ -23,7 +24,7 @@ func TestRecall(t *testing.T) {
 	for _, percent := range []int{100, 10, 1} {
 		found, wanted := 0, 0
 		for range 50 {
-			q := l.query("s", percent)
+			q := l.Query("s", percent)
 			q.Text, q.Limit = "", limit
 			type neighbour struct {
 				id    string

@@ -14,6 +14,7 @@ import (
 
 	"airfield/internal/fault"
 	"airfield/internal/index"
+	"airfield/internal/index/analyze"
 )
 
 // addition is a passage that needs a row of its own: it is new, or its text or its vector changed.
@@ -123,7 +124,7 @@ func (s *space) compare(documents []index.Document) ([]change, []addition) {
 				r.codes = nil // it has them
 				continue
 			}
-			additions = append(additions, addition{r, passage(chunk.Title, chunk.Heading, chunk.Text), vector})
+			additions = append(additions, addition{r, analyze.Passage(chunk.Title, chunk.Heading, chunk.Text), vector})
 		}
 		changes = append(changes, c)
 	}

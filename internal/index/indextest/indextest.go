@@ -43,6 +43,8 @@ func Run(t *testing.T, open Open) {
 		{"words of other languages are found", languages},
 		{"searches see a change whole or not at all", atomic},
 		{"compacting changes nothing that can be seen", compacts},
+		{"one feeder at a time", claims},
+		{"feeders that compete leave the newest", feeders},
 		{"a cancelled context stops the work", cancelled},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -28,9 +28,12 @@ type Block struct {
 	Page   int    `json:"page,omitempty"`
 	Header int    `json:"header,omitempty"`
 	Anchor string `json:"anchor,omitempty"`
+	Title  string `json:"title,omitempty"`
+	Key    string `json:"key,omitempty"`
+	Whole  bool   `json:"whole,omitempty"`
 }
 
-// Chunk is one piece. Text ends with Join(blocks)[Start:End]; what precedes that is a repeated table header or overlap.
+// Chunk is one piece. Text ends with Join(blocks)[Start:End]; what precedes that is a repeated table header, a record's title, or overlap.
 type Chunk struct {
 	ID       string   // "chk_…", of document, heading path, words and occurrence: pages and position are not part of it
 	Ordinal  int      // from 0, in reading order
@@ -103,12 +106,18 @@ func runsOn(a, b Block) bool {
 
 // emit makes the chunks of one section.
 func (d *document) emit(s section) {
+	if len(s.units) == 0 {
+		return
+	}
 	from := 0
-	find := cuts
-	if d.config.Strategy == Tokens {
+	find, config := cuts, d.config
+	switch {
+	case s.record != nil:
+		config.Max -= repeatedTokens(d.config, s.record.Title)
+	case d.config.Strategy == Tokens:
 		find = fixedCuts
 	}
-	for _, to := range append(find(d.config, s.units), len(s.units)) {
+	for _, to := range append(find(config, s.units), len(s.units)) {
 		d.chunk(s, from, to)
 		from = to
 	}
@@ -130,6 +139,9 @@ func (d *document) chunk(s section, from, to int) {
 	if h := s.units[first].header; h.end > 0 && h.end <= s.units[first].start {
 		c.Text = d.text[h.start:h.end] + "\n" + c.Text
 	}
+	if s.record != nil && from > 0 && repeatedTokens(d.config, s.record.Title) > 0 {
+		c.Text = s.record.Title + "\n" + c.Text
+	}
 	for _, u := range units {
 		if c.Anchor = d.blocks[u.block].Anchor; c.Anchor != "" {
 			break
@@ -139,8 +151,17 @@ func (d *document) chunk(s section, from, to int) {
 		c.Anchor = s.anchor
 	}
 	c.Tokens = EstimateTokens(c.Text)
-	c.ID = d.chunkID(c)
+	c.ID = d.chunkID(c, s.record)
 	d.chunks = append(d.chunks, c)
+}
+
+// repeatedTokens is the size of a record's title where it is repeated: one that takes much of every chunk says less than the text
+// it displaces.
+func repeatedTokens(cfg Config, title string) int {
+	if n := EstimateTokens(title); n <= cfg.Tokens/4 {
+		return n
+	}
+	return 0
 }
 
 func kindOf(units []unit) string {
@@ -164,9 +185,12 @@ func kindOf(units []unit) string {
 const idAlphabet = "0123456789abcdefghjkmnpqrstvwxyz"
 
 // chunkID hashes the words, not the spaces between them: a line that breaks elsewhere is no change.
-func (d *document) chunkID(c Chunk) string {
+func (d *document) chunkID(c Chunk, record *Block) string {
 	h := sha256.New()
 	fmt.Fprintf(h, "%q\n%q\n", d.id, c.Heading)
+	if record != nil && record.Key != "" { // records of the same words stay apart, in whatever order they come
+		fmt.Fprintf(h, "record %q\n", record.Key)
+	}
 	for word := range strings.FieldsSeq(c.Text) {
 		fmt.Fprintf(h, "%s ", word)
 	}

@@ -6,21 +6,22 @@ import (
 	"strings"
 )
 
-// The strategies. The first four keep their cuts where text elsewhere changes; tokens cannot.
+// The strategies. All but tokens keep their cuts where text elsewhere changes.
 const (
 	Headings  = "headings"
 	Tables    = "tables"
 	Recursive = "recursive"
 	Sentences = "sentences"
+	Record    = "record"
 	Tokens    = "tokens"
 )
 
 // Strategies lists them, the default first.
-func Strategies() []string { return []string{Headings, Tables, Recursive, Sentences, Tokens} }
+func Strategies() []string { return []string{Headings, Tables, Recursive, Sentences, Record, Tokens} }
 
 // Config says how documents are cut.
 type Config struct {
-	Strategy string `yaml:"strategy" json:"strategy" doc:"How documents are cut: headings (within the document's headings), tables (so, and never a table with the text around it), recursive (the whole document, at its sections' ends first, then at paragraphs', then at sentences'), sentences (the whole document, at any sentence's end), tokens (after so many tokens, wherever that is)."`
+	Strategy string `yaml:"strategy" json:"strategy" doc:"How documents are cut: headings (within the document's headings), tables (so, and never a table with the text around it), recursive (the whole document, at its sections' ends first, then at paragraphs', then at sentences'), sentences (the whole document, at any sentence's end), record (each row and each object of CSV, JSON and XLSX by itself, all else as headings), tokens (after so many tokens, wherever that is)."`
 	Tokens   int    `yaml:"tokens" json:"tokens" doc:"The size in tokens that chunks are packed to."`
 	Max      int    `yaml:"max_tokens" json:"max_tokens" doc:"The most tokens a chunk may have."`
 	Overlap  int    `yaml:"overlap_tokens" json:"overlap_tokens" doc:"Tokens of the preceding chunk of the same section that are repeated at the start of a chunk."`

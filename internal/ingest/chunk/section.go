@@ -7,6 +7,22 @@ type section struct {
 	path   []string
 	anchor string
 	units  []unit
+	record *Block // it is all of: its title is repeated in each of its chunks
+}
+
+// record is the section of block i, which is a chunk of its own unless it is too long for one.
+func (d *document) record(o *outline, i int) section {
+	b := &d.blocks[i]
+	s := section{path: o.path(), anchor: b.Anchor, units: d.units(i, i), record: b}
+	if n := len(s.path); b.Title != "" && (n == 0 || s.path[n-1] != b.Title) {
+		s.path = append(s.path, b.Title)
+	}
+	return s
+}
+
+// alone reports a block that is never in a chunk with others.
+func (d *document) alone(b Block) bool {
+	return b.Kind == KindRecord && (b.Whole || d.config.Strategy == Record)
 }
 
 // outline is the path of headings at a place of the document.
@@ -55,7 +71,7 @@ func (d *document) through(i int) int {
 // sections follows the headings. A heading with nothing under it but a deeper heading is kept with that one. By the
 // strategy tables, a table is a section of its own under the same headings.
 func (d *document) sections(title string) []section {
-	if d.config.Strategy != Headings && d.config.Strategy != Tables {
+	if s := d.config.Strategy; s != Headings && s != Tables && s != Record {
 		return d.whole(title)
 	}
 	var out []section
@@ -71,6 +87,14 @@ func (d *document) sections(title string) []section {
 	for i := 0; i < len(d.blocks); i++ {
 		b := d.blocks[i]
 		if strings.TrimSpace(b.Text) == "" {
+			continue
+		}
+		if d.alone(b) {
+			if bare == 0 { // else its headings say the same
+				end()
+			}
+			out = append(out, d.record(&o, i))
+			current, bare, table = section{path: o.path(), anchor: current.anchor}, 0, false
 			continue
 		}
 		if b.Kind != KindHeading {
@@ -101,12 +125,25 @@ func (d *document) sections(title string) []section {
 
 // whole is the document as one section; a chunk stands under the headings at its start.
 func (d *document) whole(title string) []section {
+	var out []section
 	o := outline{title: title}
 	all := section{path: o.path()}
 	path := all.path
 	for i := 0; i < len(d.blocks); i++ {
 		b := d.blocks[i]
 		if strings.TrimSpace(b.Text) == "" {
+			continue
+		}
+		if d.alone(b) {
+			n := len(all.units)
+			for n > 0 && all.units[n-1].kind == KindHeading { // the records' paths say the same
+				n--
+			}
+			if all.units = all.units[:n]; n > 0 {
+				out = append(out, all)
+			}
+			out = append(out, d.record(&o, i))
+			all = section{path: path}
 			continue
 		}
 		last := d.through(i)
@@ -124,8 +161,8 @@ func (d *document) whole(title string) []section {
 		}
 		i = last
 	}
-	if len(all.units) == 0 {
-		return nil
+	if len(all.units) > 0 {
+		out = append(out, all)
 	}
-	return []section{all}
+	return out
 }

@@ -44,7 +44,11 @@ func (d *document) units(first, last int) []unit {
 			}
 		}
 	case KindRecord:
-		if spans = []span{whole}; EstimateTokens(d.text[start:end]) > limit {
+		size := EstimateTokens(d.text[start:end])
+		if d.alone(b) && size <= d.config.Max {
+			limit = d.config.Max
+		}
+		if spans = []span{whole}; size > limit {
 			spans = lines(d.text, whole)
 		}
 	default:

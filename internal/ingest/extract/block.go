@@ -19,6 +19,9 @@ type Block struct {
 	Page   int    `json:"page,omitempty"`   // from 1; 0 where the format has no pages
 	Header int    `json:"header,omitempty"` // how many leading lines of a table are its header row
 	Anchor string `json:"anchor,omitempty"` // where in the source: "#section-2", "row 17", "$.items[3]"
+	Title  string `json:"title,omitempty"`  // of a record
+	Key    string `json:"key,omitempty"`    // of a record, where it has one: what tells it from the others
+	Whole  bool   `json:"whole,omitempty"`  // a chunk of its own, whatever the strategy
 }
 
 // Page is what is delivered at once: one page of a paged format, a bounded batch of blocks of any other.
@@ -37,6 +40,8 @@ type Result struct {
 	Warnings  []string          `json:"warnings,omitempty"`   // for users: what, where
 	Metadata  map[string]string `json:"metadata,omitempty"`   // what the format holds: author, created, front matter…
 	Language  string            `json:"language,omitempty"`   // ISO 639-1, "" when unsure
+
+	Records *RecordsRead `json:"records,omitempty"` // where the collection says what records become
 
 	RecognizedPages int `json:"recognized_pages,omitempty"` // whose text comes from text recognition
 	Confidence      int `json:"ocr_confidence,omitempty"`   // of that, the mean of its words in percent

@@ -46,6 +46,9 @@ type child struct {
 	out     io.Writer
 	engine  *engine // the PDF engine, started by the first PDF
 	bounded bool
+
+	records     *recordMaker // of the last file with records
+	recordRules string
 }
 
 // close ends the PDF engine. It is also how one is thrown away that a file may have broken: the next PDF starts another.
@@ -95,7 +98,7 @@ func (c *child) read(r request, s *sink) (result Result, err error) {
 	case errors.Is(err, errFull):
 		s.partial("the text after the first %d bytes was left out", r.Config.MaxTextBytes)
 		err = nil
-	case errors.As(err, &f) && s.delivered():
+	case errors.As(err, &f) && s.delivered() && !s.whole:
 		s.partial("%s; what was read before is kept", f.Text)
 		err = nil
 	}
@@ -105,7 +108,7 @@ func (c *child) read(r request, s *sink) (result Result, err error) {
 	if err != nil {
 		return Result{}, err
 	}
-	if !s.delivered() {
+	if !s.delivered() && !r.Preview {
 		if s.res.Partial {
 			return Result{}, damaged(src, "%s", s.res.Warnings[0])
 		}
@@ -123,6 +126,12 @@ func (c *child) readFormat(format string, src *source, s *sink) (err error) {
 			err = damaged(src, "reading it failed in a way that only damaged files do")
 		}
 	}()
+	if src.Records != nil && s.into == nil {
+		switch format {
+		case formatCSV, formatTSV, formatJSON, formatJSONL, formatXLSX:
+			return c.readRecords(format, src, s)
+		}
+	}
 	switch format {
 	case formatPDF:
 		return c.readPDF(src, s)
@@ -131,7 +140,7 @@ func (c *child) readFormat(format string, src *source, s *sink) (err error) {
 	case formatPPTX:
 		return readPPTX(src, s)
 	case formatXLSX:
-		return readXLSX(src, s)
+		return readXLSX(src, s, nil)
 	case formatPNG, formatJPEG, formatTIFF:
 		return readImage(src, s)
 	case formatEML:
@@ -147,7 +156,7 @@ func (c *child) readFormat(format string, src *source, s *sink) (err error) {
 	case formatMarkdown:
 		return readMarkdown(text, s)
 	case formatCSV, formatTSV:
-		return readCSV(text, format == formatTSV, src, s)
+		return readCSV(text, format == formatTSV, s)
 	case formatJSON:
 		return readJSON(text, src, s)
 	case formatJSONL:

@@ -21,18 +21,29 @@ type csvRow struct {
 
 // readCSV makes a record of every row after the header row: "column: value" lines. Rows that do not fit are kept and
 // reported; nothing is left out.
-func readCSV(text string, tabs bool, src *source, s *sink) error {
+func readCSV(text string, tabs bool, s *sink) error {
+	columns, head, err := eachRow(text, tabs, s, func(columns []string, row csvRow) error {
+		return s.add(Block{Kind: KindRecord, Text: record(columns, row.cells), Anchor: anchor(row)})
+	})
+	if err != nil || head.line == 0 {
+		return err
+	}
+	// A header alone is still text to be found.
+	return s.add(Block{Kind: KindRecord, Text: strings.Join(columns, ", "), Anchor: anchor(head)})
+}
+
+// eachRow calls each with every row after the header row. Where there is none, it returns the columns and the header row.
+func eachRow(text string, tabs bool, s *sink, each func(columns []string, row csvRow) error) (columns []string, head csvRow, err error) {
 	text = strings.ReplaceAll(strings.ReplaceAll(text, "\r\n", "\n"), "\r", "\n")
 	delimiter := byte('\t')
 	if !tabs {
 		delimiter = sniffDelimiter(text)
 	}
 	rows := csvReader{lines: strings.Split(text, "\n"), delimiter: delimiter}
-	var columns []string
 	for {
 		row, ok := rows.next()
 		if !ok {
-			return nil
+			return columns, head, nil
 		}
 		if row.broken {
 			s.warn("line %d: a quote is not closed; the line was split at every delimiter", row.line)
@@ -40,9 +51,7 @@ func readCSV(text string, tabs bool, src *source, s *sink) error {
 		if columns == nil {
 			columns = header(row.cells)
 			if columns != nil {
-				if rows.ended() { // a header alone is still text to be found
-					return s.add(Block{Kind: KindRecord, Text: strings.Join(columns, ", "), Anchor: anchor(row)})
-				}
+				head = row
 				continue
 			}
 			for i := range row.cells {
@@ -52,8 +61,9 @@ func readCSV(text string, tabs bool, src *source, s *sink) error {
 		if len(row.cells) != len(columns) {
 			s.warn("line %d: %d cells where the header has %d", row.line, len(row.cells), len(columns))
 		}
-		if err := s.add(Block{Kind: KindRecord, Text: record(columns, row.cells), Anchor: anchor(row)}); err != nil {
-			return err
+		head = csvRow{}
+		if err := each(columns, row); err != nil {
+			return nil, head, err
 		}
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"airfield/test/damage"
 )
 
 // samples are sound files of every format that is not plain text.
@@ -30,36 +32,6 @@ func samples(t *testing.T) map[string][]byte {
 		"a.eml": writeEML(letterHeaders, testPart{kind: "text/plain", content: []byte("The letter.")}, testPart{kind: "application/pdf", name: "in.pdf", content: pdf}, testPart{kind: "application/x", name: "in.docx", content: docx}),
 		"a.zip": writeZip(t, map[string]string{"readme.txt": strings.Repeat("Hello ", 500)}),
 	}
-}
-
-// damage changes a file in one of the ways that disks, networks and people do.
-func damage(r *rand.Rand, raw []byte) []byte {
-	out := append([]byte(nil), raw...)
-	at := func() int { return r.IntN(len(out)) }
-	switch r.IntN(6) {
-	case 0: // cut short
-		return out[:1+at()]
-	case 1: // single bytes
-		for range 1 + r.IntN(40) {
-			out[at()] = byte(r.Uint32())
-		}
-	case 2: // a stretch of zeros
-		from := at()
-		clear(out[from:min(len(out), from+1+r.IntN(600))])
-	case 3: // a piece taken out
-		from := at()
-		out = append(out[:from], out[min(len(out), from+1+r.IntN(200)):]...)
-	case 4: // a piece twice
-		from := at()
-		piece := append([]byte(nil), out[from:min(len(out), from+1+r.IntN(400))]...)
-		out = append(out[:from], append(piece, out[from:]...)...)
-	default: // numbers made huge
-		for range 1 + r.IntN(6) {
-			from := at()
-			copy(out[from:], []byte{0xff, 0xff, 0xff, 0x7f})
-		}
-	}
-	return out
 }
 
 // TestTwoHundredDamagedFilesHarmNobody runs damaged files through real extracting processes beside sound ones: no crash
@@ -112,7 +84,7 @@ func TestTwoHundredDamagedFilesHarmNobody(t *testing.T) {
 	}
 	for i := range 200 {
 		name := names[i%len(names)]
-		jobs <- job{name, damage(r, whole[name])}
+		jobs <- job{name, damage.File(r, whole[name])}
 	}
 	close(jobs)
 	all.Wait()

@@ -42,12 +42,26 @@ var errClosed = fault.New(fault.Unavailable, CodeUnavailable, "the extractor is 
 // ctx's error, or what each returned. What was read before a crash or a timeout stays delivered: then the result is
 // Partial and the error nil. each is called by the calling goroutine and may keep the page.
 func (e *Extractor) Extract(ctx context.Context, path, name, declaredType string, each func(Page) error) (Result, error) {
-	path, err := filepath.Abs(path)
+	return e.extract(ctx, request{Path: path, Name: name, DeclaredType: declaredType}, each)
+}
+
+// ExtractRecords is Extract for a collection that says what its records become; nil is a collection that does not. Of any other file
+// than JSON, CSV and XLSX it is Extract.
+func (e *Extractor) ExtractRecords(ctx context.Context, path, name, declaredType string, records *Records, each func(Page) error) (Result, error) {
+	return e.extract(ctx, request{Path: path, Name: name, DeclaredType: declaredType, Records: records}, each)
+}
+
+// PreviewRecords is ExtractRecords for a look: what is wrong with records is in the result, and fails nothing.
+func (e *Extractor) PreviewRecords(ctx context.Context, path, name string, records *Records, each func(Page) error) (Result, error) {
+	return e.extract(ctx, request{Path: path, Name: name, Records: records, Preview: true}, each)
+}
+
+func (e *Extractor) extract(ctx context.Context, r request, each func(Page) error) (Result, error) {
+	path, err := filepath.Abs(r.Path)
 	if err != nil {
-		return Result{}, fmt.Errorf("locate %q: %w", name, err)
+		return Result{}, fmt.Errorf("locate %q: %w", r.Name, err)
 	}
-	r := request{Path: path, Name: name, DeclaredType: declaredType, Config: e.config, CacheDir: e.config.CacheDir,
-		Tesseract: e.config.OCR.tesseract()}
+	r.Path, r.Config, r.CacheDir, r.Tesseract = path, e.config, e.config.CacheDir, e.config.OCR.tesseract()
 	// What can be told without a process is told without one.
 	src, err := open(r)
 	if err != nil {

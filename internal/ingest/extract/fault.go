@@ -18,6 +18,7 @@ const (
 	CodeTimeout     = "extract_timeout"     // a page or the file took too long
 	CodeMemory      = "extract_memory"      // took too much memory
 	CodeCrashed     = "extract_crashed"     // the extracting process died of it
+	CodeRecord      = "record_invalid"      // a record is not as its collection wants it
 	CodeUnreadable  = "file_unreadable"     // the file could not be opened
 	CodeNoOCR       = "ocr_missing"         // a scan, and no text recognition on this machine
 	CodeUnavailable = "extract_unavailable" // no extracting process can be had
@@ -32,6 +33,6 @@ func Supported() []string {
 func Permanent(err error) bool {
 	var f *fault.Fault
 	return errors.As(err, &f) && slices.Contains([]string{
-		CodeEncrypted, CodeDamaged, CodeEmpty, CodeUnsupported, CodeTooLarge, CodeZipBomb, CodeMemory, CodeNoOCR,
+		CodeEncrypted, CodeDamaged, CodeEmpty, CodeUnsupported, CodeTooLarge, CodeZipBomb, CodeMemory, CodeNoOCR, CodeRecord,
 	}, f.Code)
 }

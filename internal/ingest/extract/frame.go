@@ -18,6 +18,9 @@ type request struct {
 	Config       Config `json:"config"`
 	CacheDir     string `json:"cache_dir,omitempty"`
 	Tesseract    string `json:"tesseract,omitempty"` // the program's path, "" where there is none
+
+	Records *Records `json:"records,omitempty"` // what records become; nil where they are read as they are
+	Preview bool     `json:"preview,omitempty"` // what is wrong with records is told, and fails nothing
 }
 
 // reply is one frame from the child: exactly one field is set. Done or Fault ends the file.

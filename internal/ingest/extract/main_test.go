@@ -128,12 +128,15 @@ func (x extracted) code() string {
 }
 
 // inProcess runs the readers without a process, which is what fuzzing and most cases need.
-func inProcess(t testing.TB, c Config, name, declared string, content []byte) extracted {
+func inProcess(t testing.TB, c Config, name, declared string, content []byte, change ...func(*request)) extracted {
 	t.Helper()
 	var pipe bytes.Buffer
 	r := request{Path: file(t, "input", content), Name: name, DeclaredType: declared, Config: c, CacheDir: cacheDir}
 	if filepath.IsAbs(c.OCR.Command) { // else the tests would depend on what the machine has
 		r.Tesseract = c.OCR.Command
+	}
+	for _, fn := range change {
+		fn(&r)
 	}
 	ch := &child{out: &pipe, bounded: true, engine: sharedEngine}
 	defer func() { sharedEngine = ch.engine }()

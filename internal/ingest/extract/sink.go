@@ -20,6 +20,8 @@ const (
 	batchBlocks = 512
 	maxWarnings = 50
 	sampleBytes = 4 << 10 // text that the language is told from
+
+	recordSample = 200 // the least of it that tells, where it is fields and not sentences
 )
 
 // sink takes blocks from a reader, cleans them, and writes them to the parent page by page.
@@ -37,7 +39,8 @@ type sink struct {
 	rank       int
 	name       string
 	sample     strings.Builder
-	silenced   int // warnings above the bound
+	silenced   int  // warnings above the bound
+	whole      bool // a fault leaves nothing of the file
 
 	scanned, unsure []int // pages whose text was recognized; pages where that was not sure enough
 	scans           scan  // the words and confidences of all of them
@@ -212,7 +215,7 @@ func (s *sink) result(mediaType string) Result {
 	if r.Title == "" {
 		r.Title = strings.TrimSuffix(path.Base(s.name), path.Ext(s.name))
 	}
-	if r.Language == "" {
+	if r.Language == "" && (r.Records == nil || s.sample.Len() >= recordSample) {
 		if found := whatlanggo.Detect(s.sample.String()); found.IsReliable() {
 			r.Language = found.Lang.Iso6391()
 		}

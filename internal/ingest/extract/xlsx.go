@@ -19,8 +19,8 @@ import (
 const sheetInMemory = 16 << 20
 
 // readXLSX reads the sheets in order, each a heading with its tables. A sheet that cannot be read is reported and the
-// others are read.
-func readXLSX(src *source, s *sink) error {
+// others are read. Where f is given, rows below column names are its records.
+func readXLSX(src *source, s *sink, f *recordFile) error {
 	a, err := openArchive(src)
 	if err != nil {
 		return err
@@ -45,7 +45,7 @@ func readXLSX(src *source, s *sink) error {
 			continue
 		}
 		if sh.fault == nil || sh.parted {
-			if err := readSheet(book, sh, s); err != nil {
+			if err := readSheet(book, sh, s, f); err != nil {
 				return err
 			}
 		}
@@ -202,7 +202,7 @@ func (a *archive) workbook(sheets []*sheet) (*excelize.File, error) {
 }
 
 // readSheet reads the rows of one sheet; an error is the sink's.
-func readSheet(book *excelize.File, sh *sheet, s *sink) error {
+func readSheet(book *excelize.File, sh *sheet, s *sink, f *recordFile) error {
 	if err := s.add(Block{Kind: KindHeading, Level: 1, Text: sh.name, Anchor: sh.name}); err != nil {
 		return err
 	}
@@ -212,7 +212,7 @@ func readSheet(book *excelize.File, sh *sheet, s *sink) error {
 		return nil
 	}
 	defer rows.Close()
-	g := &grid{sheet: sh, sink: s, above: map[int]string{}}
+	g := &grid{sheet: sh, sink: s, above: map[int]string{}, records: f}
 	for n := 1; rows.Next(); n++ {
 		cells, broken := rows.Columns()
 		if err := g.row(n, cells); err != nil {

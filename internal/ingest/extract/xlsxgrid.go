@@ -3,6 +3,7 @@ package extract
 import (
 	"fmt"
 	"hash/fnv"
+	"slices"
 	"strings"
 
 	"github.com/xuri/excelize/v2"
@@ -40,19 +41,22 @@ func parseMerged(ref string) (m merged, ok bool) {
 // grid makes tables of a sheet's rows: rows with one cell before a table are its captions, the first row of names is its
 // header, an empty row ends it.
 type grid struct {
-	sheet  *sheet
-	sink   *sink
-	header []string
-	headed int // the row of its first line
-	rows   []string
-	first  int // the number of rows[0]
-	bytes  int
-	lines  []string // rows of one cell
-	inside bool     // within a table
-	opened []merged // ranges that reach the current row
-	next   int      // of the sheet's ranges, in the order of their tops
-	above  map[int]string
-	names  int // header rows that may still come: below a name that spans columns stand the columns' own
+	sheet   *sheet
+	sink    *sink
+	header  []string
+	headed  int // the row of its first line
+	rows    []string
+	first   int // the number of rows[0]
+	bytes   int
+	lines   []string // rows of one cell
+	inside  bool     // within a table
+	opened  []merged // ranges that reach the current row
+	next    int      // of the sheet's ranges, in the order of their tops
+	above   map[int]string
+	records *recordFile // takes the rows, where records are wanted
+	columns []string    // their names
+
+	names int // header rows that may still come: below a name that spans columns stand the columns' own
 }
 
 // row takes row n.
@@ -84,7 +88,7 @@ func (g *grid) row(n int, cells []string) error {
 			if err := g.flush(); err != nil {
 				return err
 			}
-			g.header, g.headed, g.names = []string{tableRow(cells)}, n, 0
+			g.header, g.headed, g.names, g.columns = []string{tableRow(cells)}, n, 0, slices.Clone(cells)
 			if spans {
 				g.names = 1
 			}
@@ -94,8 +98,12 @@ func (g *grid) row(n int, cells []string) error {
 		g.names--
 		if columnNames(cells) {
 			g.header = append(g.header, tableRow(cells))
+			g.columns = below(g.columns, cells)
 			return nil
 		}
+	}
+	if g.records != nil {
+		return g.records.take(fmt.Sprintf("%s, row %d", g.sheet.name, n), g.records.row(g.columns, cells))
 	}
 	line := tableRow(cells)
 	if len(g.rows) == 0 {
@@ -109,6 +117,17 @@ func (g *grid) row(n int, cells []string) error {
 		return g.flush()
 	}
 	return nil
+}
+
+// below puts the names of columns under the names that span them.
+func below(above, names []string) []string {
+	for i, name := range names {
+		for len(above) <= i {
+			above = append(above, "")
+		}
+		above[i] = strings.TrimSpace(above[i] + " " + name)
+	}
+	return above
 }
 
 // columnNames reports a row of column names, which may be years.
@@ -197,7 +216,7 @@ func (g *grid) flush() error {
 
 // end delivers what is left. A header without rows is still text to be found.
 func (g *grid) end() error {
-	if len(g.rows) == 0 && g.inside && len(g.header) > 0 {
+	if len(g.rows) == 0 && g.inside && len(g.header) > 0 && g.records == nil {
 		g.rows, g.header, g.first = g.header, nil, g.headed
 	}
 	return g.endLines()

@@ -1,6 +1,7 @@
 package source
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"time"
@@ -22,6 +23,8 @@ type Loop struct {
 	Source  ingest.Source
 	Changed <-chan struct{} // nil: at the interval alone
 	Settle  time.Duration   // how long a change is left to settle
+	Default time.Duration   // the interval where none is configured; 5 minutes where 0
+	Retry   time.Duration   // when something that could not be read is tried again at the earliest; at the interval where 0
 	Scanned func()          // called after each scan, where it is there
 	Log     *slog.Logger
 }
@@ -30,7 +33,7 @@ type Loop struct {
 func (l Loop) Run(ctx context.Context) {
 	interval := l.Source.Config.Interval
 	if interval <= 0 {
-		interval = defaultInterval
+		interval = cmp.Or(l.Default, defaultInterval)
 	}
 	for {
 		began := time.Now()
@@ -49,6 +52,8 @@ func (l Loop) Run(ctx context.Context) {
 			wait = min(wait, afterFailure)
 		case report.Unsettled > 0:
 			wait = l.Settle + 50*time.Millisecond
+		case report.Missed && l.Retry > 0:
+			wait = min(wait, max(l.Retry, share*took)) // a long reading is no work of every hour because of one page
 		}
 		if !l.pause(ctx, wait, max(l.Settle, share*took), report.State == ingest.SourceHeld) {
 			return

@@ -109,7 +109,7 @@ func (r *Runner) apply(ctx context.Context, running map[string]watched) error {
 		if r.kinds[s.Config.Kind()] == nil {
 			continue
 		}
-		raw, err := json.Marshal(s.Config)
+		raw, err := json.Marshal([]any{s.Config, s.MaxFileBytes})
 		if err != nil {
 			return fmt.Errorf("read the configuration of source %s: %w", s.Name, err)
 		}

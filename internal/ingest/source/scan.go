@@ -39,28 +39,68 @@ type scan struct {
 // Scan brings the documents of a source in line with what the backend lists. An error is one of our own stores; what is
 // wrong with the source itself is in its state.
 func Scan(ctx context.Context, library Library, backend Backend, collection, name string) (Report, error) {
+	var all Report
+	for {
+		part, more, err := scanPart(ctx, library, backend, collection, name)
+		all.add(part)
+		if err != nil || !more {
+			return all, err
+		}
+	}
+}
+
+// add counts a part of a scan.
+func (r *Report) add(p Report) {
+	p.Added, p.Changed, p.Renamed, p.Removed = p.Added+r.Added, p.Changed+r.Changed, p.Renamed+r.Renamed, p.Removed+r.Removed
+	p.Touched += r.Touched
+	*r = p // what is unsettled or failed, the last part tells of the whole
+}
+
+func scanPart(ctx context.Context, library Library, backend Backend, collection, name string) (r Report, more bool, err error) {
 	src, err := library.GetSource(ctx, collection, name)
 	if err != nil {
-		return Report{}, err
+		return Report{}, false, err
 	}
 	s := &scan{library: library, backend: backend, source: src}
-	if s.listing, err = backend.List(ctx); err != nil {
-		if ctx.Err() != nil {
-			return s.report, context.Cause(ctx)
+	err = s.run(ctx)
+	return s.report, s.listing.More, err
+}
+
+func (s *scan) run(ctx context.Context) (err error) {
+	if recaller, ok := s.backend.(Recaller); ok {
+		items, err := s.library.Items(ctx, s.source.ID)
+		if err != nil {
+			return err
 		}
-		return s.report, s.save(ctx, ingest.SourceWarning, fmt.Sprintf("the source cannot be read, so nothing was removed: %s", fault.As(err).Text))
+		root, _ := Remembered(s.source.Cursor)
+		recaller.Recall(items, root)
 	}
-	if s.items, err = library.Items(ctx, src.ID); err != nil {
-		return s.report, err
+	if s.listing, err = s.backend.List(ctx); err != nil {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		s.report.Away, s.report.Missed = true, true
+		return s.save(ctx, ingest.SourceWarning, fmt.Sprintf("the source cannot be read, so nothing was removed: %s", fault.As(err).Text))
+	}
+	if s.items, err = s.library.Items(ctx, s.source.ID); err != nil {
+		return err
 	}
 	added, changed, missing := s.compare()
+	if added, changed, missing, err = s.moves(ctx, added, changed, missing); err != nil {
+		return err
+	}
 	if added, missing, err = s.renames(ctx, added, missing); err != nil {
-		return s.report, err
+		return err
 	}
 	if err := s.bring(ctx, added, changed); err != nil {
-		return s.report, err
+		var away awayError
+		if errors.As(err, &away) && ctx.Err() == nil {
+			s.report.Away, s.report.Missed, s.listing.More = true, true, false
+			return s.save(ctx, ingest.SourceWarning, "the source could not be read to its end, so nothing was removed: "+reason(away.error))
+		}
+		return err
 	}
-	return s.report, s.finish(ctx, missing)
+	return s.finish(ctx, missing)
 }
 
 // compare sorts by key, so that scans of the same tree do the same.
@@ -86,9 +126,33 @@ func (s *scan) compare() (added, changed []Entry, missing []ingest.Item) {
 	return added, changed, missing
 }
 
+// moves renames what the source says moved. Whether its bytes changed on the way is then seen as with any other item.
+func (s *scan) moves(ctx context.Context, added, changed []Entry, missing []ingest.Item) (rest, more []Entry, gone []ingest.Item, err error) {
+	for _, e := range added {
+		from, known := s.items[e.From]
+		if e.From == "" || !known {
+			rest = append(rest, e)
+			continue
+		}
+		to := from
+		to.Key = e.Key
+		if err := s.library.RenameItem(ctx, s.source, from, to); err != nil {
+			return nil, nil, nil, err
+		}
+		delete(s.items, from.Key)
+		s.items[to.Key] = to
+		missing = slices.DeleteFunc(missing, func(i ingest.Item) bool { return i.Key == from.Key })
+		s.report.Renamed++
+		if to.Fingerprint != e.Fingerprint || to.Sidecar != e.Sidecar {
+			changed = append(changed, e)
+		}
+	}
+	return rest, changed, missing, nil
+}
+
 // renames finds new names of missing items: the same file, or another of the same bytes.
 func (s *scan) renames(ctx context.Context, added []Entry, missing []ingest.Item) (rest []Entry, gone []ingest.Item, err error) {
-	if len(missing) == 0 || len(s.listing.Missed) > 0 {
+	if len(missing) == 0 || len(s.listing.Missed) > 0 || s.listing.More {
 		return added, missing, nil
 	}
 	taken := map[string]bool{} // keys of missing items that were found
@@ -144,6 +208,9 @@ func sizeOf(fingerprint string) string {
 }
 
 func (s *scan) hash(ctx context.Context, e Entry) (string, error) {
+	if known, ok := s.backend.(Summer); ok {
+		return known.Sum(e), nil
+	}
 	r, verify, err := s.backend.Open(ctx, e)
 	if err != nil {
 		return "", err
@@ -183,10 +250,20 @@ func (s *scan) bring(ctx context.Context, added, changed []Entry) error {
 	return ctx.Err()
 }
 
+// awayError says that the source itself went away while it was read: what was taken until then stays.
+type awayError struct{ error }
+
+func (e awayError) Unwrap() error { return e.error }
+
 func (s *scan) upload(ctx context.Context, part []Entry) error {
 	priority := ingest.PriorityChange
 	if s.source.ScannedAt.IsZero() {
 		priority = ingest.PriorityBackfill
+	}
+	if together, ok := s.backend.(Gatherer); ok {
+		if err := together.Gather(ctx, part); err != nil {
+			return awayError{err}
+		}
 	}
 	uploads := make([]ingest.Upload, 0, len(part))
 	entries := make([]Entry, 0, len(part))
@@ -227,7 +304,7 @@ var ErrChanging = errors.New("the file was changed while it was read")
 
 // prepare makes an upload of an entry; the file is opened when its turn comes, so that few are open at once.
 func (s *scan) prepare(ctx context.Context, e Entry) (ingest.Upload, error) {
-	u := ingest.Upload{Name: path.Base(e.Key), Source: s.source.Name, SourceKey: e.Key,
+	u := ingest.Upload{Name: path.Base(e.Key), MediaType: e.MediaType, Source: s.source.Name, SourceKey: e.Key,
 		Item: &ingest.Item{SourceID: s.source.ID, Key: e.Key, Fingerprint: e.Fingerprint, Identity: e.Identity, Sidecar: e.Sidecar}}
 	raw, err := s.backend.Sidecar(ctx, e)
 	if err != nil {
@@ -297,8 +374,14 @@ func reason(err error) string {
 
 // finish removes what is gone, unless that is in doubt, and saves how the source is.
 func (s *scan) finish(ctx context.Context, missing []ingest.Item) error {
+	if s.listing.More || s.listing.Owes {
+		s.source.Cursor = ""
+	}
 	switch {
+	case s.listing.More:
+		return s.save(ctx, s.source.State, s.listing.Note)
 	case len(s.listing.Missed) > 0:
+		s.report.Missed = true
 		return s.save(ctx, ingest.SourceWarning, "not everything could be read, so nothing was removed: "+strings.Join(s.listing.Missed, "; "))
 	case s.doubtful(len(missing)):
 		s.source.Held = ingest.Held{Missing: len(missing), Of: len(s.items)}
@@ -313,11 +396,25 @@ func (s *scan) finish(ctx context.Context, missing []ingest.Item) error {
 		return err
 	}
 	s.report.Removed = len(missing)
-	s.source.Held, s.source.Cursor = ingest.Held{}, s.listing.Root
-	if s.report.Failed > 0 {
-		return s.save(ctx, ingest.SourceWarning, fmt.Sprintf("%d files could not be taken: %s", s.report.Failed, strings.Join(s.failed, "; ")))
+	if s.listing.Mark == "" { // it does not come from listings
+		_, s.listing.Mark = Remembered(s.source.Cursor)
 	}
-	return s.save(ctx, ingest.SourceOK, "")
+	s.source.Held, s.source.Cursor = ingest.Held{}, Remember(s.listing.Root, s.listing.Mark)
+	if _, ok := s.backend.(Recaller); ok && s.report.Failed > 0 {
+		s.source.Cursor = "" // what failed is not among the items that the next process is told of
+	}
+	if s.report.Failed > 0 {
+		return s.save(ctx, ingest.SourceWarning, summary(s.report.Failed, s.failed))
+	}
+	return s.save(ctx, ingest.SourceOK, s.listing.Note)
+}
+
+// summary says what could not be taken; "" where all was.
+func summary(failed int, why []string) string {
+	if failed == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%d files could not be taken: %s", failed, strings.Join(why, "; "))
 }
 
 // doubtful reports whether so much is gone that somebody has to confirm it: many documents at once, or everything
@@ -326,9 +423,14 @@ func (s *scan) doubtful(missing int) bool {
 	if held := s.source.Held; held.Confirmed && missing <= held.Missing {
 		return false
 	}
-	many := missing > holdAbove && missing*100 > len(s.items)*holdPercent
-	elsewhere := missing > 0 && len(s.listing.Entries) == 0 && s.source.Cursor != "" && s.source.Cursor != s.listing.Root
-	return many || elsewhere
+	root, _ := Remembered(s.source.Cursor)
+	elsewhere := missing > 0 && len(s.listing.Entries) == 0 && root != "" && root != s.listing.Root
+	return Many(missing, len(s.items)) || elsewhere
+}
+
+// Many reports whether so many of a source's documents are missing that somebody has to confirm it.
+func Many(missing, of int) bool {
+	return missing > holdAbove && missing*100 > of*holdPercent
 }
 
 // mayReturn reports whether a missing item may be one that is just being written under another name.
@@ -345,7 +447,10 @@ func (s *scan) mayReturn(item ingest.Item) bool {
 }
 
 func (s *scan) save(ctx context.Context, state, message string) error {
-	s.source.State, s.source.Message, s.source.ScannedAt = state, message, time.Now()
+	s.source.State, s.source.Message = state, message
+	if !s.listing.More {
+		s.source.ScannedAt = time.Now()
+	}
 	s.report.State, s.report.Message = state, message
 	return s.library.SaveSource(ctx, s.source)
 }

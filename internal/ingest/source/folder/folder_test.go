@@ -42,10 +42,12 @@ func (q queue) Wake(_ context.Context, _ *db.Tx, w ingest.Wake) error {
 	return nil
 }
 
+func (q queue) Refresh(context.Context, *db.Tx, string, time.Time) error { return nil }
+
 // plainText stands for the extractor, whose formats are tested where it is: every file is one block.
 type plainText struct{}
 
-func (plainText) Extract(_ context.Context, path, _, _ string, each func(extract.Page) error) (extract.Result, error) {
+func (plainText) ExtractRecords(_ context.Context, path, _, _ string, _ *extract.Records, each func(extract.Page) error) (extract.Result, error) {
 	b, err := os.ReadFile(path)
 	if err != nil {
 		return extract.Result{}, err
@@ -260,7 +262,7 @@ func TestWhatCannotBeReadRemovesNothing(t *testing.T) {
 
 	away := p.dir + "-away"
 	must(t, os.Rename(p.dir, away))
-	p.expect(source.Report{State: ingest.SourceWarning})
+	p.expect(source.Report{Away: true, Missed: true, State: ingest.SourceWarning})
 	if len(p.documents()) != 2 {
 		t.Fatal("a folder that vanished took its documents along")
 	}
@@ -282,7 +284,7 @@ func TestWhatCannotBeReadRemovesNothing(t *testing.T) {
 		defer os.Chmod(filepath.Join(p.dir, "sub"), 0o700)
 	}
 	p.remove("a.txt")
-	p.expect(source.Report{State: ingest.SourceWarning})
+	p.expect(source.Report{State: ingest.SourceWarning, Missed: true})
 	if len(p.documents()) != 2 {
 		t.Fatal("an incomplete listing removed documents")
 	}

@@ -9,9 +9,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
-	"regexp"
-	"slices"
-	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -33,10 +30,9 @@ const (
 
 // Source is a source.Backend.
 type Source struct {
-	place   aws.Place
-	client  *sdk.Client
-	include []*regexp.Regexp
-	exclude []*regexp.Regexp
+	place  aws.Place
+	client *sdk.Client
+	globs  source.Globs
 }
 
 // New makes a source of its configuration. It asks nothing of the bucket.
@@ -49,10 +45,7 @@ func New(ctx context.Context, c ingest.SourceConfig) (*Source, error) {
 	if s.client, err = place.Open(ctx, aws.Keys{}); err != nil {
 		return nil, err
 	}
-	if s.include, err = ingest.Globs(c.Include); err != nil {
-		return nil, err
-	}
-	s.exclude, err = ingest.Globs(c.Exclude)
+	s.globs, err = source.NewGlobs(c)
 	return s, err
 }
 
@@ -79,8 +72,7 @@ func Reach(ctx context.Context, c ingest.SourceConfig) error {
 
 // List reads all pages. A page that fails fails the whole, so that nothing is taken for gone.
 func (s *Source) List(ctx context.Context) (source.Listing, error) {
-	listing := source.Listing{Entries: map[string]source.Entry{}, Root: "s3://" + s.place.Bucket + "/" + s.place.Prefix}
-	sidecars := map[string]string{}
+	names := source.NewNames("s3://"+s.place.Bucket+"/"+s.place.Prefix, s.globs)
 	pages := sdk.NewListObjectsV2Paginator(s.client, &sdk.ListObjectsV2Input{Bucket: &s.place.Bucket, Prefix: &s.place.Prefix, EncodingType: types.EncodingTypeUrl})
 	for pages.HasMorePages() {
 		within, cancel := context.WithTimeout(ctx, pageTime)
@@ -95,27 +87,13 @@ func (s *Source) List(ctx context.Context) (source.Listing, error) {
 			}
 			name, ok := plain(*o.Key, page.EncodingType)
 			if !ok {
-				listing.Missed = append(listing.Missed, fmt.Sprintf("%.200q: its name cannot be read", *o.Key))
+				names.Miss(*o.Key)
 				continue
 			}
-			key := strings.TrimPrefix(name, s.place.Prefix)
-			print := strconv.FormatInt(*o.Size, 10) + ":" + strings.Trim(*o.ETag, `"`)
-			switch {
-			case key == "" || strings.HasSuffix(key, "/"): // what consoles make for a folder
-			case strings.HasSuffix(key, ingest.SidecarSuffix):
-				sidecars[strings.TrimSuffix(key, ingest.SidecarSuffix)] = print
-			case s.wants(key):
-				listing.Entries[key] = source.Entry{Key: key, Fingerprint: print, Size: *o.Size}
-			}
+			names.Add(strings.TrimPrefix(name, s.place.Prefix), strings.Trim(*o.ETag, `"`), *o.Size)
 		}
 	}
-	for key, print := range sidecars {
-		if e, ok := listing.Entries[key]; ok {
-			e.Sidecar = print
-			listing.Entries[key] = e
-		}
-	}
-	return listing, nil
+	return names.Listing(), nil
 }
 
 // plain is a name as it is. Stores that can escape names in listings say so, as XML cannot hold all that a name can.
@@ -130,11 +108,6 @@ func plain(key string, encoding types.EncodingType) (name string, ok bool) {
 	return key, utf8.ValidString(key)
 }
 
-func (s *Source) wants(key string) bool {
-	match := func(re *regexp.Regexp) bool { return re.MatchString(key) }
-	return (len(s.include) == 0 || slices.ContainsFunc(s.include, match)) && !slices.ContainsFunc(s.exclude, match)
-}
-
 // Open reads an object as it was listed, or says that it is another by now.
 func (s *Source) Open(ctx context.Context, e source.Entry) (io.ReadCloser, func() error, error) {
 	r, err := s.open(ctx, e.Key, e.Fingerprint)
@@ -143,29 +116,15 @@ func (s *Source) Open(ctx context.Context, e source.Entry) (io.ReadCloser, func(
 
 // Sidecar reads the object beside it that tells its metadata.
 func (s *Source) Sidecar(ctx context.Context, e source.Entry) ([]byte, error) {
-	if e.Sidecar == "" {
-		return nil, nil
-	}
-	r, err := s.open(ctx, e.Key+ingest.SidecarSuffix, e.Sidecar)
-	if err != nil {
-		return nil, err
-	}
-	defer r.Close()
-	const most = 1 << 20 // the parser refuses long before
-	raw, err := io.ReadAll(io.LimitReader(r, most))
-	if err != nil {
-		return nil, fmt.Errorf("its sidecar: %w", err)
-	}
-	return raw, nil
+	return source.ReadSidecar(ctx, e, s.open)
 }
 
 func (s *Source) open(ctx context.Context, key, fingerprint string) (io.ReadCloser, error) {
-	_, tag, _ := strings.Cut(fingerprint, ":")
-	name, quoted := s.place.Prefix+key, `"`+tag+`"`
+	name, quoted := s.place.Prefix+key, `"`+source.Mark(fingerprint)+`"`
 	ctx, cancel := context.WithTimeout(ctx, readTime)
 	out, err := s.client.GetObject(ctx, &sdk.GetObjectInput{Bucket: &s.place.Bucket, Key: &name, IfMatch: &quoted})
 	if err == nil {
-		return &reading{out.Body, cancel}, nil
+		return &source.Reading{ReadCloser: out.Body, Cancel: cancel}, nil
 	}
 	cancel()
 	var res *awshttp.ResponseError
@@ -173,14 +132,4 @@ func (s *Source) open(ctx context.Context, key, fingerprint string) (io.ReadClos
 		return nil, source.ErrChanging
 	}
 	return nil, s.place.Explain("read the object", err)
-}
-
-type reading struct {
-	io.ReadCloser
-	cancel context.CancelFunc
-}
-
-func (r *reading) Close() error {
-	defer r.cancel()
-	return r.ReadCloser.Close()
 }

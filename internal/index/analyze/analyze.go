@@ -1,4 +1,6 @@
-package embedded
+// Package analyze is the one way from text to the words that keyword search compares, for every index that does not
+// leave that to a server.
+package analyze
 
 import (
 	"strings"
@@ -13,11 +15,11 @@ import (
 	"github.com/blevesearch/bleve/v2/analysis/tokenizer/unicode"
 )
 
-// newAnalyzer returns the one way from text to terms, for passages and queries of any language: words by Unicode's rules,
+// New returns the way from text to terms, for passages and queries of any language: words by Unicode's rules,
 // width and accents folded, lower case, pairs of neighbouring ideographs, English stop words out, English endings off.
 // Other languages lose nothing by the English steps: they treat passage and query alike. Whoever changes this must
-// raise formatVersion.
-func newAnalyzer() (analysis.Analyzer, error) {
+// raise the format version of every index.
+func New() (analysis.Analyzer, error) {
 	stops := analysis.NewTokenMap()
 	if err := stops.LoadBytes(en.EnglishStopWords); err != nil {
 		return nil, err
@@ -32,8 +34,8 @@ func newAnalyzer() (analysis.Analyzer, error) {
 	}, nil
 }
 
-// maxTermBytes bounds a term: longer ones are base64, keys or noise that nobody types.
-const maxTermBytes = 128
+// MaxTermBytes bounds a term: longer ones are base64, keys or noise that nobody types.
+const MaxTermBytes = 128
 
 // bounded drops terms that are empty or absurdly long.
 type bounded struct{}
@@ -41,15 +43,15 @@ type bounded struct{}
 func (bounded) Filter(in analysis.TokenStream) analysis.TokenStream {
 	out := in[:0]
 	for _, t := range in {
-		if n := len(t.Term); n > 0 && n <= maxTermBytes {
+		if n := len(t.Term); n > 0 && n <= MaxTermBytes {
 			out = append(out, t)
 		}
 	}
 	return out
 }
 
-// passage is the text that a chunk is found by.
-func passage(title, heading, text string) string {
+// Passage is the text that a chunk is found by.
+func Passage(title, heading, text string) string {
 	var b strings.Builder
 	b.Grow(len(title) + len(heading) + len(text) + 2)
 	for _, part := range []string{title, heading, text} {

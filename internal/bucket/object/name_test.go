@@ -1,12 +1,12 @@
-package s3
+package object
 
 import (
 	"strings"
 	"testing"
 	"time"
 
-	"airfield/internal/aws"
 	"airfield/internal/bucket"
+	"airfield/internal/place"
 )
 
 func TestNames(t *testing.T) {
@@ -44,7 +44,7 @@ func FuzzName(f *testing.F) {
 		if back, ok := parse(name); !ok || back != o {
 			t.Fatalf("%q came back as %+v, %v, was %+v", name, back, ok, o)
 		}
-		if len(name)+aws.MaxPrefixBytes > 1024 {
+		if len(name)+place.MaxPrefixBytes > 1024 {
 			t.Fatalf("%q has %d bytes", name, len(name))
 		}
 		for part := range strings.SplitSeq(name, "/") {

@@ -1,4 +1,4 @@
-package s3
+package object
 
 import (
 	"fmt"
@@ -93,6 +93,9 @@ func folder(key string) string {
 	}
 	return name + end + "/"
 }
+
+// name is where a version is kept, below the prefix.
+func name(o bucket.Object) string { return folder(o.Key) + versionName(o) }
 
 // versionName is the last part of a version's name.
 func versionName(o bucket.Object) string {

@@ -1,16 +1,14 @@
-package s3
+package object
 
 import (
 	"context"
 	"slices"
 	"strings"
 
-	sdk "github.com/aws/aws-sdk-go-v2/service/s3"
-
 	"airfield/internal/bucket"
 )
 
-// maxPage is how many names S3 tells at once.
+// maxPage is how many names a store tells at once.
 const maxPage = 1000
 
 // List goes through the names, which sort as their keys do.
@@ -31,7 +29,7 @@ func (b *Bucket) List(ctx context.Context, prefix, after string, limit int) ([]b
 
 // walk calls visit with all versions of each key, newest first, in byte order of the keys, until it says false. It takes
 // names that begin with start, and come after behind.
-func (b *Bucket) walk(ctx context.Context, start, behind string, page int, visit func(versions []bucket.Object) bool) error {
+func (b *Bucket) walk(ctx context.Context, start, behind string, limit int, visit func(versions []bucket.Object) bool) error {
 	var group []bucket.Object
 	flush := func() bool {
 		if len(group) == 0 {
@@ -43,45 +41,37 @@ func (b *Bucket) walk(ctx context.Context, start, behind string, page int, visit
 		group = nil
 		return more
 	}
-	in := &sdk.ListObjectsV2Input{Bucket: &b.place.Bucket, Prefix: new(b.place.Prefix + start), MaxKeys: new(int32(page))}
-	if behind != "" {
-		in.StartAfter = new(b.place.Prefix + behind)
-	}
-	for {
-		out, err := b.listPage(ctx, in)
+	for page := ""; ; {
+		names, next, err := b.page(ctx, start, behind, page, limit)
 		if err != nil {
 			return err
 		}
-		for _, object := range out.Contents {
-			if object.Key == nil || object.Size == nil {
-				continue
-			}
-			o, ok := parse(strings.TrimPrefix(*object.Key, b.place.Prefix))
+		for _, listed := range names {
+			o, ok := parse(listed.Name)
 			if !ok {
 				continue // not ours
 			}
 			if !o.Deleted {
-				o.Size = *object.Size
+				o.Size = listed.Size
 			}
 			if len(group) > 0 && group[0].Key != o.Key && !flush() {
 				return nil
 			}
 			group = append(group, o)
 		}
-		if out.IsTruncated == nil || !*out.IsTruncated || out.NextContinuationToken == nil {
+		if next == "" {
 			flush()
 			return nil
 		}
-		in.ContinuationToken = out.NextContinuationToken
+		page = next
 	}
 }
 
-func (b *Bucket) listPage(ctx context.Context, in *sdk.ListObjectsV2Input) (*sdk.ListObjectsV2Output, error) {
+func (b *Bucket) page(ctx context.Context, prefix, behind, page string, limit int) (names []Listed, next string, err error) {
 	if err := context.Cause(ctx); err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	ctx, cancel := context.WithTimeout(ctx, requestTime)
 	defer cancel()
-	out, err := b.client.ListObjectsV2(ctx, in)
-	return out, b.place.Explain("list the bucket", err)
+	return b.store.List(ctx, prefix, behind, page, limit)
 }
