@@ -326,10 +326,10 @@ func TestAnAPIThatIsMeantToHurt(t *testing.T) {
 		"pages that are all alike": {ingest.APIPages{PageParam: "page"}, answers(`{"data":{"items":[{"id":1}]}}`), "does nothing"},
 		"a page on another host":   {ingest.APIPages{Next: "/next"}, answers(`{"data":{"items":[{"id":1}]},"next":"http://169.254.169.254/x"}`), "on another host"},
 		"a redirect to another host": {ingest.APIPages{}, func(w http.ResponseWriter, r *http.Request) bool {
-			http.Redirect(w, r, "http://169.254.169.254/", 302)
+			http.Redirect(w, r, "http://169.254.169.254/", http.StatusFound)
 			return true
 		}, "leads elsewhere"},
-		"a redirect to itself":         {ingest.APIPages{}, func(w http.ResponseWriter, r *http.Request) bool { http.Redirect(w, r, "/", 302); return true }, "leads elsewhere"},
+		"a redirect to itself":         {ingest.APIPages{}, func(w http.ResponseWriter, r *http.Request) bool { http.Redirect(w, r, "/", http.StatusFound); return true }, "leads elsewhere"},
 		"no JSON":                      {ingest.APIPages{}, answers(`<html>`), "does not answer with JSON"},
 		"JSON that is cut":             {ingest.APIPages{}, answers(`{"data":{"items":[{"id":1},`), "does not answer with JSON"},
 		"nested without end":           {ingest.APIPages{}, answers(strings.Repeat(`{"data":`, 100_000)), "does not answer with JSON"},
