@@ -329,7 +329,10 @@ func TestAnAPIThatIsMeantToHurt(t *testing.T) {
 			http.Redirect(w, r, "http://169.254.169.254/", http.StatusFound)
 			return true
 		}, "leads elsewhere"},
-		"a redirect to itself":         {ingest.APIPages{}, func(w http.ResponseWriter, r *http.Request) bool { http.Redirect(w, r, "/", http.StatusFound); return true }, "leads elsewhere"},
+		"a redirect to itself": {ingest.APIPages{}, func(w http.ResponseWriter, r *http.Request) bool {
+			http.Redirect(w, r, "/", http.StatusFound)
+			return true
+		}, "leads elsewhere"},
 		"no JSON":                      {ingest.APIPages{}, answers(`<html>`), "does not answer with JSON"},
 		"JSON that is cut":             {ingest.APIPages{}, answers(`{"data":{"items":[{"id":1},`), "does not answer with JSON"},
 		"nested without end":           {ingest.APIPages{}, answers(strings.Repeat(`{"data":`, 100_000)), "does not answer with JSON"},
