@@ -14,20 +14,20 @@ func TestWebSourcesAreChecked(t *testing.T) {
 		t.Fatal(err)
 	}
 	for want, change := range map[string]func(c *WebConfig){
-		"url":                       func(c *WebConfig) { c.URL = "" },
-		"only http and https":       func(c *WebConfig) { c.URL = "ftp://docs.example.org/" },
-		"names no host":             func(c *WebConfig) { c.URL = "https:///x" },
-		"use headers":               func(c *WebConfig) { c.URL = "https://me:hush@docs.example.org/" },
-		"sitemap":                   func(c *WebConfig) { c.Sitemap = "map.xml" },
-		"depth":                     func(c *WebConfig) { c.Depth = -2 },
-		"max_pages":                 func(c *WebConfig) { c.MaxPages = -1 },
-		"rate":                      func(c *WebConfig) { c.Rate = -1 },
-		"timeout":                   func(c *WebConfig) { c.Timeout = -1 },
-		"user_agent":                func(c *WebConfig) { c.UserAgent = "a\nb" },
-		"set by Airfield":           func(c *WebConfig) { c.Headers = map[string]secret.Value{"Host": secret.New("x")} },
-		"no name of a header":       func(c *WebConfig) { c.Headers = map[string]secret.Value{"A b": secret.New("x")} },
-		"neither a network":         func(c *WebConfig) { c.Allow = []string{"http://x"} },
-		"folder, s3, web and api: ": func(c *WebConfig) {},
+		"url":                               func(c *WebConfig) { c.URL = "" },
+		"only http and https":               func(c *WebConfig) { c.URL = "ftp://docs.example.org/" },
+		"names no host":                     func(c *WebConfig) { c.URL = "https:///x" },
+		"use headers":                       func(c *WebConfig) { c.URL = "https://me:hush@docs.example.org/" },
+		"sitemap":                           func(c *WebConfig) { c.Sitemap = "map.xml" },
+		"depth":                             func(c *WebConfig) { c.Depth = -2 },
+		"max_pages":                         func(c *WebConfig) { c.MaxPages = -1 },
+		"rate":                              func(c *WebConfig) { c.Rate = -1 },
+		"timeout":                           func(c *WebConfig) { c.Timeout = -1 },
+		"user_agent":                        func(c *WebConfig) { c.UserAgent = "a\nb" },
+		"set by Airfield":                   func(c *WebConfig) { c.Headers = map[string]secret.Value{"Host": secret.New("x")} },
+		"no name of a header":               func(c *WebConfig) { c.Headers = map[string]secret.Value{"A b": secret.New("x")} },
+		"neither a network":                 func(c *WebConfig) { c.Allow = []string{"http://x"} },
+		"folder, s3, gcs, sql, web and api": func(c *WebConfig) {},
 	} {
 		c := good()
 		change(&c)

@@ -40,7 +40,7 @@ func TestASiteLeadsNowhereElse(t *testing.T) {
 
 	// robots.txt may redirect to another host, which is not followed to where nobody may go.
 	s.set("/robots.txt", answer{status: http.StatusFound, location: "http://169.254.169.254/robots.txt"})
-	message := p.Expect(source.Report{State: ingest.SourceWarning, Missed: true})
+	message := p.Expect(source.Report{State: ingest.SourceWarning, Away: true, Missed: true})
 	if !strings.Contains(message, "169.254.169.254, which is no public address") {
 		t.Error(message)
 	}
@@ -48,7 +48,7 @@ func TestASiteLeadsNowhereElse(t *testing.T) {
 	// Without being allowed, the site itself is not asked.
 	s.reset()
 	closed := open(t, sqlite(t), s, func(c *ingest.SourceConfig) { c.Web.Allow = nil })
-	message = closed.Expect(source.Report{State: ingest.SourceWarning, Missed: true})
+	message = closed.Expect(source.Report{State: ingest.SourceWarning, Away: true, Missed: true})
 	if len(s.asked) != 0 || !strings.Contains(message, "no public address") {
 		t.Errorf("%s, %v", message, s.asked)
 	}

@@ -350,7 +350,7 @@ func TestWhatCannotBeReadIsNotGone(t *testing.T) {
 	} {
 		away()
 		s.reset()
-		p.Expect(source.Report{State: ingest.SourceWarning, Missed: true})
+		p.Expect(source.Report{State: ingest.SourceWarning, Away: true, Missed: true})
 		p.expectKeys("/ /b /c /late0 /late1")
 		if s.count("/b") != 0 {
 			t.Error("pages were asked for all the same")
