@@ -134,7 +134,7 @@ func (h *house) upload(collection, name, text string, m ingest.Metadata) ingest.
 // settled waits for a version to end in the state.
 func (h *house) settled(versionID, state string) ingest.Version {
 	h.t.Helper()
-	ctx, cancel := context.WithTimeout(system(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(system(), 2*time.Minute)
 	defer cancel()
 	list, err := h.Wait(ctx, []string{versionID}, nil)
 	must(h.t, err)

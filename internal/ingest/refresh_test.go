@@ -87,7 +87,7 @@ func (h *house) shelf(documents, sections int, change ...func(*ingest.Collection
 // reaches waits until the newest generation is in the state, looking after generations as the schedule does.
 func (h *house) reaches(state string) (g ingest.Generation) {
 	h.t.Helper()
-	for end := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(2 * time.Minute); ; time.Sleep(20 * time.Millisecond) {
 		must(h.t, h.KeepRefreshes(system()))
 		list, err := h.Refresh(system(), "docs")
 		must(h.t, err)
