@@ -62,25 +62,9 @@ func (p *Pipeline) claimGeneration(ctx context.Context, generationID string) (g 
 
 // keepGeneration keeps the lease, and cancels the work when it was lost.
 func (p *Pipeline) keepGeneration(ctx context.Context, g *Generation, cancel context.CancelCauseFunc) {
-	tick := time.NewTicker(p.config.LeaseFor / 3)
-	defer tick.Stop()
-	kept := time.Now()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-		now := time.Now()
-		n, err := p.DB.Exec(ctx, "UPDATE generations SET leased_until = ? WHERE id = ? AND leased_by = ?", db.Micros(now.Add(p.config.LeaseFor)), g.ID, g.lease)
-		switch {
-		case err == nil && n == 1:
-			kept = now
-		case err == nil, now.Sub(kept) > p.config.LeaseFor:
-			cancel(errLeaseLost)
-			return
-		}
-	}
+	p.keepLease(ctx, cancel, func(until time.Time) (int64, error) {
+		return p.DB.Exec(ctx, "UPDATE generations SET leased_until = ? WHERE id = ? AND leased_by = ?", db.Micros(until), g.ID, g.lease)
+	})
 }
 
 // holdGeneration makes sure, to the end of the transaction, that the generation is still ours.

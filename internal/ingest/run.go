@@ -128,6 +128,13 @@ func (p *Pipeline) claim(ctx context.Context, runID string) (*runRow, error) {
 
 // heartbeat keeps the lease, and cancels the work when it was lost.
 func (p *Pipeline) heartbeat(ctx context.Context, r *runRow, cancel context.CancelCauseFunc) {
+	p.keepLease(ctx, cancel, func(until time.Time) (int64, error) {
+		return p.DB.Exec(ctx, "UPDATE runs SET leased_until = ? WHERE id = ? AND leased_by = ? AND state = ?", db.Micros(until), r.ID, r.lease, runRunning)
+	})
+}
+
+// keepLease extends a lease until ctx ends, and cancels with errLeaseLost when it is ours no more.
+func (p *Pipeline) keepLease(ctx context.Context, cancel context.CancelCauseFunc, extend func(until time.Time) (rows int64, err error)) {
 	tick := time.NewTicker(p.config.LeaseFor / 3)
 	defer tick.Stop()
 	kept := time.Now()
@@ -138,7 +145,7 @@ func (p *Pipeline) heartbeat(ctx context.Context, r *runRow, cancel context.Canc
 		case <-tick.C:
 		}
 		now := time.Now()
-		n, err := p.DB.Exec(ctx, "UPDATE runs SET leased_until = ? WHERE id = ? AND leased_by = ? AND state = ?", db.Micros(now.Add(p.config.LeaseFor)), r.ID, r.lease, runRunning)
+		n, err := extend(now.Add(p.config.LeaseFor))
 		switch {
 		case err == nil && n == 1:
 			kept = now
