@@ -24,7 +24,8 @@ func NewGlobs(c ingest.SourceConfig) (g Globs, err error) {
 	return g, err
 }
 
-func (g Globs) want(key string) bool {
+// Want reports whether a name is that of a document.
+func (g Globs) Want(key string) bool {
 	match := func(re *regexp.Regexp) bool { return re.MatchString(key) }
 	return (len(g.include) == 0 || slices.ContainsFunc(g.include, match)) && !slices.ContainsFunc(g.exclude, match)
 }
@@ -48,7 +49,7 @@ func (n *Names) Add(key, mark string, size int64) {
 	case key == "" || strings.HasSuffix(key, "/"): // what consoles make for a folder
 	case strings.HasSuffix(key, ingest.SidecarSuffix):
 		n.sidecars[strings.TrimSuffix(key, ingest.SidecarSuffix)] = print
-	case n.globs.want(key):
+	case n.globs.Want(key):
 		n.listing.Entries[key] = Entry{Key: key, Fingerprint: print, Size: size}
 	}
 }

@@ -12,8 +12,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
-	"regexp"
-	"slices"
 	"strings"
 	"time"
 
@@ -41,8 +39,7 @@ type Source struct {
 	items    pointer
 	key      []pointer
 	asker    *source.Asker
-	include  []*regexp.Regexp
-	exclude  []*regexp.Regexp
+	globs    source.Globs
 	maxBytes int64
 	dir      string
 	spool    *source.Spool
@@ -86,10 +83,7 @@ func New(c ingest.SourceConfig, maxBytes int64, dir string) (*Source, error) {
 	for _, k := range a.Key {
 		s.key = append(s.key, parsePointer(k))
 	}
-	if s.include, err = ingest.Globs(c.Include); err != nil {
-		return nil, err
-	}
-	s.exclude, err = ingest.Globs(c.Exclude)
+	s.globs, err = source.NewGlobs(c)
 	return s, err
 }
 
@@ -147,11 +141,6 @@ func (s *Source) Sidecar(context.Context, source.Entry) ([]byte, error) { return
 
 // tooLarge stands for the fingerprint of a record that the collection does not take.
 const tooLarge = "0:too_large"
-
-func (s *Source) wants(key string) bool {
-	match := func(re *regexp.Regexp) bool { return re.MatchString(key) }
-	return (len(s.include) == 0 || slices.ContainsFunc(s.include, match)) && !slices.ContainsFunc(s.exclude, match)
-}
 
 // keyOf is a record's name: its key, escaped, and of several fields with commas between, which escaping leaves to no field.
 func (s *Source) keyOf(raw json.RawMessage) (string, bool) {

@@ -231,7 +231,7 @@ func (s *Source) take(p *pull, raw json.RawMessage, part map[string]source.Entry
 	case !ok:
 		p.left["without a key"]++
 		return nil
-	case !s.wants(key):
+	case !s.globs.Want(key):
 		p.left["excluded"]++
 		return nil
 	}
@@ -271,7 +271,7 @@ func (s *Source) settle(p *pull, l *source.Listing) {
 	// Records move from page to page while pages of numbers are read: what is not seen once may have been on neither.
 	moving := p.number > 1 && (s.config.Pages.PageParam != "" || s.config.Pages.OffsetParam != "")
 	for key, item := range s.known {
-		if _, listed := p.entries[key]; listed || !s.wants(key) {
+		if _, listed := p.entries[key]; listed || !s.globs.Want(key) {
 			continue
 		}
 		if p.full && (!moving || s.absent[key]) {

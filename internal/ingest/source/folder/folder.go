@@ -11,8 +11,6 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -30,8 +28,7 @@ const settle = 500 * time.Millisecond
 // Folder is a source.Backend. One goroutine uses it.
 type Folder struct {
 	dir      string
-	include  []*regexp.Regexp
-	exclude  []*regexp.Regexp
+	globs    source.Globs
 	follow   bool
 	observed map[string]observation // of files whose own time cannot be trusted
 	dirs     []string               // listed last, for the watch
@@ -49,10 +46,7 @@ func New(c ingest.SourceConfig) (*Folder, error) {
 		return nil, fmt.Errorf("folder %q: %w", c.Folder, err)
 	}
 	f := &Folder{dir: dir, follow: c.FollowSymlinks, observed: map[string]observation{}}
-	if f.include, err = ingest.Globs(c.Include); err != nil {
-		return nil, err
-	}
-	f.exclude, err = ingest.Globs(c.Exclude)
+	f.globs, err = source.NewGlobs(c)
 	return f, err
 }
 
@@ -183,7 +177,7 @@ func (w *walk) file(key string, at os.FileInfo) {
 		w.sidecars[key] = at
 		return
 	}
-	if !w.folder.wants(key) {
+	if !w.folder.globs.Want(key) {
 		return
 	}
 	print := fingerprint(at)
@@ -219,11 +213,6 @@ func (w *walk) settled(key, print string, modified time.Time) bool {
 	}
 	w.observed[key] = o
 	return w.now.Sub(o.since) >= settle
-}
-
-func (f *Folder) wants(key string) bool {
-	match := func(re *regexp.Regexp) bool { return re.MatchString(key) }
-	return (len(f.include) == 0 || slices.ContainsFunc(f.include, match)) && !slices.ContainsFunc(f.exclude, match)
 }
 
 // skipped are hidden files and what programs leave while they work.
